@@ -1,0 +1,84 @@
+// Relay: polls one stream's ring and broadcasts its records over TCP: poll, encode, send, accept,
+// in one thread, the caller's.
+//
+//   auto relay = ombus::Relay::Create({.stream = "/orders", .server = {.port = 7001}, .cpu = 3});
+//   std::thread thread([&] { status = (*relay)->Run(); });
+//   …
+//   (*relay)->Stop(); thread.join();
+//
+// Threads: Run in one thread, which it pins when asked to; Stop and stats from any. No thread is
+// started, no signal handler installed, no global kept.
+#ifndef OMBUS_RELAY_H_
+#define OMBUS_RELAY_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ombus/histogram.h"
+#include "ombus/server.h"
+#include "ombus/status.h"
+
+namespace ombus {
+
+enum class IdleStrategy : uint8_t {
+  kBusy,     // never gives up the core
+  kBackoff,  // spins, then pauses, yields, and sleeps in steps up to 1 ms
+  kSleep,    // spins, then sleeps until the ring or a socket wakes it
+};
+
+// What to do when the stream ends (its producer closed it).
+enum class StreamEnd : uint8_t {
+  kFollow,  // keep the clients and wait for the stream to be created again
+  kExit,    // flush, say BYE and return
+};
+
+struct RelayOptions {
+  std::string stream;
+  ServerOptions server;
+  int cpu = -1;  // pin the thread that calls Run; -1: leave it
+  IdleStrategy idle = IdleStrategy::kSleep;
+  uint64_t idle_spin_ns = 50'000;            // how long kBackoff and kSleep spin first
+  uint32_t burst_min = 16, burst_max = 256;  // records polled per turn, adapted between these
+  uint32_t wait_clients = 0;                 // join the ring only when so many clients are there
+  StreamEnd on_end = StreamEnd::kFollow;
+  uint64_t stream_wait_ms = ~uint64_t{0};  // how long to wait for a stream that is not there yet
+  uint64_t flush_ms = 5000;  // orderly stop: how long clients get to take what is pending
+  std::function<void(const ServerEvent&)> on_event;  // from Run's thread, off the hot path
+};
+
+struct RelayStats {
+  uint64_t turns = 0, busy_turns = 0, idle_turns = 0, sleeps = 0;
+  uint64_t records_relayed = 0;
+  uint64_t gaps = 0;          // seen in the ring
+  uint64_t records_lost = 0;  // by eviction from the ring
+  uint64_t corrupt_records = 0;
+  uint64_t epoch_changes = 0;
+  uint64_t head = 0, tail = 0;  // of the ring, when last looked at
+  uint32_t burst = 0;
+  uint32_t clients = 0;
+  bool attached = false;
+  ServerStats server;
+  Histogram turn_ns;  // time of busy turns
+};
+
+class OMBUS_API Relay {
+ public:
+  // Opens the listening socket; the stream may come later.
+  static Result<std::unique_ptr<Relay>> Create(const RelayOptions& options);
+  virtual ~Relay() = default;
+
+  // Until Stop, the end of the stream (kExit) or an error that cannot be healed.
+  virtual Status Run() = 0;
+  // Asks Run to flush and return. Async-signal-safe.
+  virtual void Stop() = 0;
+
+  virtual uint16_t port() const = 0;
+  virtual const char* backend_name() const = 0;
+  virtual RelayStats stats() const = 0;  // a copy published by Run's thread about every 100 ms
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_RELAY_H_

@@ -1,0 +1,75 @@
+// Client: receives what a server broadcasts, and, when asked to, reconnects with exponential
+// backoff.
+//
+//   auto client = ombus::Client::Connect({.host = "feed.example", .port = 7001});
+//   ombus::Record record;
+//   while (true) if ((*client)->Poll(&record, 1'000'000) == ombus::ClientResult::kRecord)
+//   Use(record);
+//
+// Threads: one thread at a time. A payload lives until the next Poll.
+#ifndef OMBUS_CLIENT_H_
+#define OMBUS_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "ombus/backend_choice.h"
+#include "ombus/record.h"
+#include "ombus/status.h"
+
+namespace ombus {
+
+struct ClientOptions {
+  std::string host = "127.0.0.1";  // IPv4 or IPv6 text, or a name
+  uint16_t port = 0;
+  uint32_t connect_timeout_ms = 5000;
+  uint32_t receive_buffer_bytes = 256u << 10;  // at least one frame
+  bool hello = true;         // say HELLO: get WELCOME, BYE and heartbeats. False: old protocol
+  uint64_t resume_from = 0;  // with hello: first wal_seq wanted, if the server still has it
+  bool reject_reorder = false;
+  bool reconnect = false;
+  uint32_t retry_base_ms = 100;  // doubles up to retry_max_ms, with jitter
+  uint32_t retry_max_ms = 5000;
+  uint32_t max_retries = 0;  // failed attempts in a row before giving up; 0: never
+  BackendChoice backend = BackendChoice::kAuto;
+};
+
+enum class [[nodiscard]] ClientResult : uint8_t{
+    kEmpty,  // no whole frame yet, or reconnecting
+    kRecord,
+    kGap,           // a record, and sequences before it are missing
+    kReorder,       // a record below the expected sequence (reject_reorder)
+    kSlowWarning,   // the server warns: this client lags. No record; slow_warning() has the figures
+    kConnected,     // a reconnecting client has its connection back. No record
+    kEndOfStream,   // the server said that the stream has ended; final
+    kDisconnected,  // connection lost and not to come back; final. status() says why
+    kProtocolError,  // the peer sent what is no frame; final unless reconnecting. status() says
+                     // what
+};
+
+struct SlowWarning {
+  uint32_t pending_bytes = 0, limit_bytes = 0;
+};
+
+class OMBUS_API Client {
+ public:
+  // Connects, waiting up to connect_timeout_ms. With reconnect, an unreachable server is no error:
+  // the attempts go on inside Poll.
+  static Result<std::unique_ptr<Client>> Connect(const ClientOptions& options);
+  virtual ~Client() = default;
+
+  // One record, or why not; waits up to timeout_ns for one, 0 never waits.
+  virtual ClientResult Poll(Record* record, uint64_t timeout_ns) = 0;
+
+  virtual uint64_t wal_seq() const = 0;           // last sequence received, kept over reconnects
+  virtual uint64_t expected_wal_seq() const = 0;  // what would have followed without the last gap
+  virtual SlowWarning slow_warning() const = 0;
+  virtual uint32_t reconnects() const = 0;
+  virtual Status status() const = 0;  // why the connection was last lost
+  virtual const char* backend_name() const = 0;
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_CLIENT_H_

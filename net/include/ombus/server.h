@@ -1,0 +1,112 @@
+// Server: broadcasts records over TCP to any number of clients. Bytes are encoded once into a
+// broadcast log; a client is a cursor in it.
+//
+//   auto server = ombus::Server::Create({.port = 7001});
+//   for (;;) { (*server)->Broadcast(record); (*server)->PollIo(0); }
+//
+// Threads: one thread at a time. No thread is started, no signal handler installed; SIGPIPE does
+// not reach the host program. A relay (ombus/relay.h) runs one of these for you.
+#ifndef OMBUS_SERVER_H_
+#define OMBUS_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ombus/backend_choice.h"
+#include "ombus/record.h"
+#include "ombus/status.h"
+
+namespace ombus {
+
+// What happens to the client whose lag reaches client_lag_bytes_max.
+enum class SlowClientPolicy : uint8_t {
+  kDisconnect,  // it gets what is pending, a warning frame, and the end of its stream; nobody waits
+  kWait,  // Broadcast refuses (kFull) until it has caught up, for at most slow_wait_ms without
+          // progress; then it is disconnected. Lossless end to end, at the slowest client's pace
+};
+
+struct ServerOptions {
+  std::string address = "127.0.0.1";  // IPv4 or IPv6 text; "0.0.0.0" or "::" for all
+  uint16_t port = 0;                  // 0: any free one, see port()
+  uint32_t max_clients = 1024;        // one more is closed on accept
+  uint64_t log_bytes = 4u << 20;      // rounded up to a power of two, at least 256 KiB
+  uint64_t client_lag_bytes_max = 0;  // 0: three quarters of the log
+  SlowClientPolicy slow_client_policy = SlowClientPolicy::kDisconnect;
+  uint32_t slow_wait_ms = 5000;          // kWait: without any progress
+  uint32_t send_buffer_bytes = 0;        // SO_SNDBUF; 0: the kernel's own tuning
+  uint32_t turn_bytes_max = 256u << 10;  // per client and turn
+  uint32_t drain_ms = 1000;              // how long a client that was cut is still drained
+  uint64_t epoch = 0;                    // told to clients in WELCOME
+  BackendChoice backend = BackendChoice::kAuto;
+};
+
+enum class [[nodiscard]] BroadcastResult : uint8_t{
+    kOk,
+    kFull,      // kWait only: PollIo and try again
+    kTooLarge,  // over 65535 bytes, or over what the log can hold
+};
+
+struct ServerStats {
+  uint64_t records_broadcast = 0;
+  uint64_t bytes_broadcast = 0;   // payload only
+  uint64_t bytes_sent = 0;        // to all clients, frames included
+  uint64_t frames_delivered = 0;  // whole frames handed to the kernel, summed over clients
+  uint64_t sends = 0;             // send operations
+  uint64_t turns = 0;             // PollIo calls that had something to do
+  uint64_t enters = 0;            // system calls of the back end
+  uint64_t clients_accepted = 0;
+  uint64_t clients_refused = 0;  // over max_clients
+  uint64_t clients_disconnected = 0;
+  uint64_t slow_client_drops = 0;
+  uint64_t slow_client_warnings = 0;
+  uint64_t protocol_errors = 0;  // clients closed for what they sent
+  uint64_t accept_failures = 0;  // EMFILE and the like; accepting goes on
+  uint64_t log_bytes_high = 0;   // highest lag of any client
+};
+
+// Something an operator wants in the log: a client joined, left, was cut, and why.
+struct ServerEvent {
+  enum class Kind : uint8_t {
+    kClientJoined,
+    kClientLeft,
+    kClientSlow,
+    kClientCut,
+    kClientRefused,
+    kProtocolError,
+    kAcceptFailed,
+    kNote
+  };
+  Kind kind = Kind::kNote;
+  std::string text;  // whole sentence, with the client's address and its lag where it has one
+};
+
+class OMBUS_API Server {
+ public:
+  static Result<std::unique_ptr<Server>> Create(const ServerOptions& options);
+  virtual ~Server() = default;
+
+  // Encodes one record for all clients connected now. No I/O.
+  virtual BroadcastResult Broadcast(const Record& record) = 0;
+
+  // Accepts, sends, receives; waits up to timeout_ns for something to happen, 0 never waits.
+  virtual Status PollIo(uint64_t timeout_ns) = 0;
+
+  // PollIo until every client has what was broadcast, or timeout_ns is over. True: all have it.
+  virtual bool Flush(uint64_t timeout_ns) = 0;
+
+  // Says BYE to those who said HELLO and closes every client once it is flushed, within timeout_ns.
+  virtual void Shutdown(uint64_t timeout_ns) = 0;
+
+  virtual uint32_t client_count() const = 0;
+  virtual uint16_t port() const = 0;
+  virtual const char* backend_name() const = 0;  // "io_uring" or "epoll"
+  virtual ServerStats stats() const = 0;
+  virtual std::vector<ServerEvent>
+  TakeEvents() = 0;  // since the last call; bounded, oldest dropped
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_SERVER_H_

@@ -1,0 +1,96 @@
+// Producer: the one writer of a stream. It creates the shared-memory object, publishes records into
+// it and waits, when asked to, while the slowest live consumer makes room.
+//
+//   ombus::ProducerOptions options;
+//   options.name = "/orders";
+//   auto producer = ombus::Producer::Create(options);
+//   if (!producer.ok()) …;
+//   (*producer)->Publish({.wal_seq = 1, .payload = &order, .size = sizeof order, .type = 1});
+//
+// Threads: one thread at a time uses a Producer; any number of processes read what it publishes.
+// Not for: several producers on one stream. Create a stream each.
+#ifndef OMBUS_PRODUCER_H_
+#define OMBUS_PRODUCER_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "ombus/record.h"
+#include "ombus/ring_layout.h"
+#include "ombus/status.h"
+
+namespace ombus {
+
+// Called each time a publish has waited for so long that it is about to give up its time slice.
+using BackpressureCallback = void (*)(uint64_t head, uint64_t min_tail, void* context);
+
+struct ProducerOptions {
+  std::string name;                               // POSIX shm name: a slash, then no other slash
+  uint32_t capacity = kDefaultCapacity;           // slots, a power of two
+  uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 64 up
+  uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024
+  bool crc32c = false;                            // seal each record; readers check it
+  uint64_t staleness_ns = 0;  // evict a live consumer that blocks without progress; 0: never
+  BackpressureCallback backpressure = nullptr;
+  void* backpressure_context = nullptr;
+  uint32_t permissions = 0600;  // of the object; consumers need read and write
+  bool unlink_on_close = true;  // whether Close removes the name
+};
+
+enum class [[nodiscard]] PublishResult : uint8_t{
+    kOk,
+    kFull,      // TryPublish: the slowest live consumer is a whole ring behind
+    kTimedOut,  // Publish: still full when the time was up
+    kTooLarge,  // the payload does not fit slot_size - 24; nothing was written
+    kClosed,    // this handle was closed or superseded by another producer of the same process
+};
+
+inline constexpr uint64_t kWaitForever = ~uint64_t{0};
+
+class OMBUS_API Producer {
+ public:
+  // Creates the stream, or takes it over from a producer that is dead (same object and readers, a
+  // new epoch, positions go on) or that lives in this process (a new object). kAlreadyExists if a
+  // live producer of another process owns it.
+  static Result<std::unique_ptr<Producer>> Create(const ProducerOptions& options);
+  ~Producer();
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+
+  // Publishes one record. Never waits, allocates or makes a system call, unless the ring is full or
+  // a consumer sleeps. Visible to polls at once.
+  PublishResult TryPublish(const Record& record);
+
+  // The same, waiting while the ring is full: spin, spin longer, yield (with the callback), sleep.
+  PublishResult Publish(const Record& record, uint64_t timeout_ns = kWaitForever);
+
+  // Publishes records in order, head stored every 32. All sizes are checked before any is written.
+  // *published, where given, says how many are in the ring whatever the result.
+  PublishResult TryPublishBatch(std::span<const Record> records, size_t* published);
+  PublishResult PublishBatch(std::span<const Record> records, uint64_t timeout_ns = kWaitForever,
+                             size_t* published = nullptr);
+
+  // Write in place: payload room for payload_max() bytes in the next slot, or null when full or
+  // closed. Nothing is visible before Commit; reserving again without it returns the same room.
+  void* TryReserve();
+  // Publishes what was written into the room reserved. size <= payload_max().
+  PublishResult Commit(uint64_t wal_seq, uint8_t type, uint16_t size);
+
+  // Waits until a TryPublish would find room. kOk, kTimedOut or kClosed.
+  PublishResult WaitForRoom(uint64_t timeout_ns);
+
+  // Ends the stream in order: readers drain it and are told. Idempotent; the destructor calls it.
+  void Close();
+
+  uint64_t head() const;  // next position
+  uint64_t epoch() const;
+  uint32_t payload_max() const;     // bytes
+  uint32_t live_consumers() const;  // scans the lines
+  const std::string& name() const;
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_PRODUCER_H_

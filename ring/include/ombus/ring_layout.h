@@ -1,0 +1,117 @@
+// The memory format of a ring: what lies where in the shared-memory object, byte for byte.
+//
+//   0                4096                     4096 + max_consumers*64          total_bytes
+//   | header page    | consumer line 0 | 1 …  | slot 0 | slot 1 | …            |
+//
+// Lines of the header page with different writers never share a 128-byte pair.
+// docs/memory-format.md says who writes which field when; docs/memory-order.md, who may rely on
+// what.
+#ifndef OMBUS_RING_LAYOUT_H_
+#define OMBUS_RING_LAYOUT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace ombus {
+
+inline constexpr uint32_t kRingMagic = 0x4F4D4253;  // "OMBS", the object's first four bytes
+inline constexpr uint32_t kRingVersion = 2;         // 1 was libombus'
+inline constexpr uint32_t kHeaderPageBytes = 4096;
+inline constexpr uint32_t kConsumerLineBytes = 64;
+inline constexpr uint32_t kSlotHeaderBytes = 24;
+inline constexpr uint32_t kSlotBytesMin = 64;
+inline constexpr uint32_t kSlotBytesMax = 65536 + 24;  // payload lengths are 16 bits
+inline constexpr uint32_t kDefaultSlotBytes = 256;
+inline constexpr uint32_t kDefaultCapacity = 4096;
+inline constexpr uint32_t kDefaultMaxConsumers = 8;
+inline constexpr uint32_t kRingNameBytesMax = 255;
+
+inline constexpr uint32_t kRingFlagCrc32c = 1;
+
+enum class RingState : uint32_t {
+  kActive = 1,    // a producer owns the stream (or died owning it: its lock tells)
+  kClosed = 2,    // the producer ended it in order: drain, then there is nothing more
+  kReplaced = 3,  // another object has taken the name: drain, then open again
+};
+
+// What the low two bits of ConsumerLine::control say; the rest is the line's generation.
+enum class LineState : uint64_t { kFree = 0, kLive = 1, kEvicted = 2 };
+inline constexpr uint64_t kLineStateMask = 3;
+
+// Bits of RingHeader::waiters.
+inline constexpr uint32_t kWaiterFutex = 1;  // somebody sleeps on wake_word
+inline constexpr uint32_t kWaiterFile = 2;   // somebody sleeps on an inotify watch of the object
+
+struct RingHeader {
+  // Written once, at create; magic last, with release.
+  std::atomic<uint32_t> magic;
+  uint32_t version;
+  uint32_t slot_size;
+  uint32_t capacity;
+  uint32_t max_consumers;
+  uint32_t flags;
+  uint64_t consumers_offset;
+  uint64_t slots_offset;
+  uint64_t total_bytes;
+
+  // Written by the producer, rarely.
+  alignas(128) std::atomic<uint64_t> epoch;
+  std::atomic<uint32_t> state;  // RingState
+  std::atomic<uint32_t> producer_pid;
+  std::atomic<uint64_t> epoch_position;  // the head at which this epoch began
+
+  // Written by the producer with every record.
+  alignas(128) std::atomic<uint64_t> head;
+
+  // Written by the producer once per scan of the tails.
+  alignas(128) std::atomic<uint64_t> min_tail;
+
+  // Written around sleeps only: bits by sleepers, cleared by the producer, who counts wake_word up.
+  alignas(128) std::atomic<uint32_t> waiters;
+  std::atomic<uint32_t> wake_word;
+  std::atomic<uint32_t> wake_touch;  // the producer writes it through the file to raise inotify
+
+  // Written by the producer in its slow path: what other processes read as statistics.
+  alignas(128) std::atomic<uint64_t> stalls;  // publishes that found the ring full
+  std::atomic<uint64_t> stalled_ns;           // time spent waiting in them
+  std::atomic<uint64_t> evictions;            // consumers that no longer held the producer back
+  std::atomic<uint64_t> reclaimed;            // lines of dead consumers set free
+
+  alignas(128) char name[kRingNameBytesMax + 1];
+};
+
+// A consumer's line: its own, but for the scan that reads it and the eviction that ends it.
+struct alignas(64) ConsumerLine {
+  std::atomic<uint64_t> tail;     // the consumer's next position, stored late
+  std::atomic<uint64_t> control;  // generation << 2 | LineState
+  std::atomic<uint64_t> wal_seq;  // last sequence read, stored with the tail
+  std::atomic<uint32_t> pid;
+  std::atomic<uint32_t> reserved;
+  std::atomic<uint64_t> evict_position;  // the producer's head when it evicted this line
+};
+
+// A slot's first 24 bytes; the payload follows.
+struct SlotHeader {
+  std::atomic<uint64_t> seq;  // position + 1 once the slot holds that position's record
+  uint64_t wal_seq;
+  uint8_t type;
+  uint8_t reserved;
+  uint16_t length;
+  uint32_t crc32c;  // of wal_seq, type, length and payload; 0 without kRingFlagCrc32c
+};
+
+static_assert(offsetof(RingHeader, epoch) == 128);
+static_assert(offsetof(RingHeader, head) == 256);
+static_assert(offsetof(RingHeader, min_tail) == 384);
+static_assert(offsetof(RingHeader, waiters) == 512);
+static_assert(offsetof(RingHeader, stalls) == 640);
+static_assert(offsetof(RingHeader, name) == 768);
+static_assert(sizeof(RingHeader) <= kHeaderPageBytes);
+static_assert(sizeof(ConsumerLine) == kConsumerLineBytes);
+static_assert(sizeof(SlotHeader) == kSlotHeaderBytes);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_LAYOUT_H_
