@@ -1,0 +1,74 @@
+// Descriptors, addresses and sockets: what the back ends, the server and the client need of the
+// system before the first byte flows. Nothing here is on a hot path.
+//
+// Threads: free functions without state; ResolveHost blocks (getaddrinfo).
+#ifndef OMBUS_NET_SOCKET_H_
+#define OMBUS_NET_SOCKET_H_
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ombus/status.h"
+
+namespace ombus::net {
+
+// Owns a descriptor and closes it.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~UniqueFd();
+
+  int get() const { return fd_; }
+  bool ok() const { return fd_ >= 0; }
+  int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_ = -1;
+};
+
+// "EADDRINUSE" and the like; "errno 4711" for numbers without a name.
+std::string ErrnoName(int error);
+
+// A Status of the form `call "object": ERRNO; remedy`, its code derived from the error.
+Status SystemStatus(const std::string& call, const std::string& object, int error,
+                    const std::string& remedy);
+
+// How many bytes of the storage the address in it takes.
+socklen_t AddressBytes(const sockaddr_storage& address);
+
+// IPv4 or IPv6 text and a port, as an address. No look-up.
+Result<sockaddr_storage> ParseAddress(const std::string& text, uint16_t port);
+
+// All addresses of a name or of numeric text, in the resolver's order. Blocks.
+Result<std::vector<sockaddr_storage>> ResolveHost(const std::string& host, uint16_t port);
+
+// "127.0.0.1:7001", "[::1]:7001".
+std::string FormatAddress(const sockaddr_storage& address);
+std::string PeerName(int fd);  // the address at the other end, or "unknown peer"
+uint16_t LocalPort(int fd);    // 0 when there is none
+
+// A listening socket, non-blocking and close-on-exec, with SO_REUSEADDR.
+Result<UniqueFd> Listen(const std::string& address, uint16_t port, int backlog);
+
+// A TCP socket of the address's family, non-blocking and close-on-exec, not connected.
+Result<UniqueFd> NewTcpSocket(const sockaddr_storage& address);
+
+// Sets O_NONBLOCK and FD_CLOEXEC.
+Status MakeNonBlocking(int fd);
+
+// Sends small frames at once. Failing is harmless and not reported.
+void SetNoDelay(int fd);
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_SOCKET_H_
