@@ -7,13 +7,14 @@
 //   while ((*consumer)->Poll(&record) == ombus::PollResult::kRecord) Use(record);
 //
 // Threads: one thread at a time uses a Consumer. A payload points into the ring and lives until the
-// next call of Poll, PollBatch, Drain, Release or the destructor; if the producer may evict
-// (staleness), ask valid() after use: false means that the bytes read may have been overwritten.
-// A thread that is producer and consumer at once must call Release() before it publishes into a
-// full ring: tails are stored late.
+// next call of Poll, PollBatch, Drain, Release, Wait, ArmWake or the destructor; if the producer
+// may evict (staleness), ask valid() after use: false means that the bytes read may have been
+// overwritten. A thread that is producer and consumer at once must call Release() before it
+// publishes into a full ring: tails are stored late.
 #ifndef OMBUS_CONSUMER_H_
 #define OMBUS_CONSUMER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -28,7 +29,7 @@ namespace ombus {
 inline constexpr uint32_t kAnyConsumerIndex = ~uint32_t{0};
 
 struct ConsumerOptions {
-  std::string name;
+  std::string name = {};
   uint32_t consumer_index = kAnyConsumerIndex;  // a line of one's own choice, or any free one
   bool reject_reorder = false;                  // report kReorder; else a lower wal_seq passes
 };
@@ -43,13 +44,14 @@ enum class [[nodiscard]] PollResult : uint8_t{
                // from the live head
     kEpochChanged,  // another producer owns the stream now; records before the change were
                     // delivered. Poll on, unless replaced(): then open again
-    kClosed,  // the producer ended the stream and everything was delivered
+    kClosed,        // the producer ended the stream and everything was delivered
 };
 
 struct BatchResult {
-  size_t count = 0;                     // records delivered
-  PollResult end = PollResult::kEmpty;  // why there are no more: kRecord if max was reached, else
-                                        // what the next poll had to say (not a record's result)
+  size_t count = 0;  // records delivered
+  // Why there are no more. With count > 0 either kEmpty, or kRecord: max was reached or the next
+  // call has something else to say. Everything else comes alone, with count 0.
+  PollResult end = PollResult::kEmpty;
 };
 
 class OMBUS_API Consumer {
@@ -69,8 +71,8 @@ class OMBUS_API Consumer {
   // the next call.
   BatchResult PollBatch(std::span<Record> out);
 
-  // Calls f(const Record&) for up to max records in place: the fastest way to read. f must not call
-  // this Consumer.
+  // Calls f(const Record&) for up to max records in place: the fastest way to read. A payload lives
+  // until f returns. f must not call this Consumer, but for valid().
   template <typename F>
   BatchResult Drain(size_t max, F&& f);
 
@@ -91,17 +93,80 @@ class OMBUS_API Consumer {
   bool ArmWake();
   void DisarmWake();
 
-  uint32_t index() const;
-  uint64_t tail() const;  // next position to read
-  uint64_t head() const;  // the producer's, as last stored
-  uint64_t epoch() const;
-  uint64_t wal_seq() const;           // last sequence read
-  uint64_t expected_wal_seq() const;  // what would have followed without the gap last reported
-  uint64_t lost_records() const;      // by evictions, since Open
-  bool replaced() const;              // the name belongs to another object now
-  uint32_t payload_max() const;
+  uint32_t index() const { return index_; }
+  uint64_t tail() const { return tail_; }  // next position to read
+  uint64_t head() const;                   // the producer's, as last stored
+  uint64_t epoch() const { return epoch_; }
+  uint64_t wal_seq() const { return wal_seq_; }  // last sequence read
+  // What would have followed without the gap last reported.
+  uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
+  uint64_t lost_records() const { return lost_records_; }  // by evictions, since Open
+  bool replaced() const;  // the name belongs to another object now; a few system calls
+  uint32_t payload_max() const { return payload_max_; }
+
+ private:
+  struct Cold;  // what only the slow halves need
+  using Crc32c = uint32_t (*)(uint32_t crc, const void* data, size_t size);
+
+  explicit Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reorder);
+
+  const SlotHeader* SlotAt(uint64_t position) const {
+    return reinterpret_cast<const SlotHeader*>(slots_ + (position & mask_) * slot_size_);
+  }
+  bool Take(Record* record);
+  bool Advance(const SlotHeader* slot, uint64_t position);
+  void Prefetch(uint64_t position);
+  void CheckSequence(Record* record);
+  PollResult ResultOf(const Record& record) const;
+  void ReleaseWhenDue();
+  void StoreTail();
+
+  bool SealHolds(uint64_t wal_seq, uint64_t meta, const void* payload) const;
+  void CheckSequenceSlow(Record* record);
+  PollResult PollSlow(Record* record);
+  PollResult AfterBatch() const;
+  PollResult Rejoin();
+  PollResult ReportEpoch(uint64_t epoch, RingState state);
+  PollResult CompareWithHead();
+  PollResult SkipDamaged();
+  PollResult ResyncTo(uint64_t head);
+  void MoveTo(uint64_t position);
+  bool SlotIsStrange() const;
+  bool SomethingPublished() const;
+  void AnswerUrge();
+  void Join();
+  bool SomethingToPoll() const;
+  bool WorthPolling() const;
+
+  const std::byte* slots_ = nullptr;
+  uint64_t mask_ = 0;
+  uint32_t slot_size_ = 0;
+  uint32_t payload_max_ = 0;
+  uint64_t tail_ = 0;         // next position to read
+  uint64_t bound_ = 0;        // positions below it are known to be published
+  uint64_t prefetched_ = 0;   // positions below it have been prefetched
+  uint64_t stored_tail_ = 0;  // as the producer sees it
+  uint64_t live_ = 0;         // our line's control as long as all is well
+  uint64_t view_ = 0;         // live_ when the records last returned were taken
+  uint64_t epoch_ = 0;
+  uint64_t wal_seq_ = 0;
+  uint64_t expected_wal_seq_ = 0;
+  ConsumerLine* line_ = nullptr;
+  RingHeader* header_ = nullptr;
+  Crc32c crc32c_ = nullptr;  // null: records are not sealed
+  uint32_t hits_ = 0;        // records found in a row by looking at their seq
+  uint32_t release_every_ = 1;
+  uint32_t index_ = 0;
+  bool reject_reorder_ = false;
+  uint32_t empty_polls_ = 0;
+  uint64_t first_position_ = 0;  // of the first record; it reports no gap
+  uint64_t gap_expected_wal_seq_ = 0;
+  uint64_t lost_records_ = 0;
+  std::unique_ptr<Cold> cold_;
 };
 
 }  // namespace ombus
+
+#include "ombus/consumer_inline.h"  // IWYU pragma: export
 
 #endif  // OMBUS_CONSUMER_H_

@@ -12,6 +12,7 @@
 #ifndef OMBUS_PRODUCER_H_
 #define OMBUS_PRODUCER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -27,7 +28,7 @@ namespace ombus {
 using BackpressureCallback = void (*)(uint64_t head, uint64_t min_tail, void* context);
 
 struct ProducerOptions {
-  std::string name;                               // POSIX shm name: a slash, then no other slash
+  std::string name = {};                          // POSIX shm name: a slash, then no other slash
   uint32_t capacity = kDefaultCapacity;           // slots, a power of two
   uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 64 up
   uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024
@@ -84,13 +85,51 @@ class OMBUS_API Producer {
   // Ends the stream in order: readers drain it and are told. Idempotent; the destructor calls it.
   void Close();
 
-  uint64_t head() const;  // next position
-  uint64_t epoch() const;
-  uint32_t payload_max() const;     // bytes
-  uint32_t live_consumers() const;  // scans the lines
+  uint64_t head() const { return head_; }  // next position
+  uint64_t epoch() const { return epoch_; }
+  uint32_t payload_max() const { return payload_max_; }  // bytes
+  uint32_t live_consumers() const;                       // scans the lines
   const std::string& name() const;
+
+ private:
+  struct Cold;  // what only the slow halves need
+  using Crc32c = uint32_t (*)(uint32_t crc, const void* data, size_t size);
+
+  explicit Producer(std::unique_ptr<Cold> cold, uint64_t head);
+
+  SlotHeader* SlotAt(uint64_t position) const {
+    return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
+  }
+  void PrefetchAhead(uint64_t position, size_t payload_bytes) const;
+  void WriteSlot(uint64_t position, const Record& record);
+  void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint8_t type, uint16_t size);
+  void StoreHead(uint64_t head);
+
+  uint32_t SealOf(uint64_t wal_seq, uint64_t meta, const void* payload, uint16_t size) const;
+  PublishResult FindRoomSlow();
+  PublishResult WaitForRoomSlow(uint64_t timeout_ns);
+  bool RefreshLimit();
+  bool Superseded();
+  void TendLinesWhenDue(uint64_t now_ns);
+  void TendLine(uint32_t index, uint64_t now_ns);
+  void WakeSlow();
+
+  // head_ == limit_ sends every call to a slow half: the ring is full as far as we know, or this
+  // handle is closed.
+  uint64_t head_ = 0;
+  uint64_t limit_ = 0;
+  std::byte* slots_ = nullptr;
+  uint64_t mask_ = 0;
+  uint32_t slot_size_ = 0;
+  uint32_t payload_max_ = 0;
+  RingHeader* header_ = nullptr;
+  Crc32c crc32c_ = nullptr;  // null: records are not sealed
+  uint64_t epoch_ = 0;
+  std::unique_ptr<Cold> cold_;
 };
 
 }  // namespace ombus
+
+#include "ombus/producer_inline.h"  // IWYU pragma: export
 
 #endif  // OMBUS_PRODUCER_H_

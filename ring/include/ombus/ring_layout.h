@@ -21,7 +21,8 @@ inline constexpr uint32_t kHeaderPageBytes = 4096;
 inline constexpr uint32_t kConsumerLineBytes = 64;
 inline constexpr uint32_t kSlotHeaderBytes = 24;
 inline constexpr uint32_t kSlotBytesMin = 64;
-inline constexpr uint32_t kSlotBytesMax = 65536 + 24;  // payload lengths are 16 bits
+inline constexpr uint32_t kSlotBytesMax = 65536 + 24;
+inline constexpr uint32_t kPayloadBytesMax = 65535;  // payload lengths are 16 bits
 inline constexpr uint32_t kDefaultSlotBytes = 256;
 inline constexpr uint32_t kDefaultCapacity = 4096;
 inline constexpr uint32_t kDefaultMaxConsumers = 8;
@@ -38,6 +39,14 @@ enum class RingState : uint32_t {
 // What the low two bits of ConsumerLine::control say; the rest is the line's generation.
 enum class LineState : uint64_t { kFree = 0, kLive = 1, kEvicted = 2 };
 inline constexpr uint64_t kLineStateMask = 3;
+// The fourth value of those bits: live, and asked by a blocked producer to store its tail at the
+// next poll, so that slow progress is seen as progress. The consumer answers by going back to live.
+inline constexpr uint64_t kLineUrged = 3;
+
+inline constexpr bool LineHoldsBack(uint64_t control) {
+  const uint64_t state = control & kLineStateMask;
+  return state == static_cast<uint64_t>(LineState::kLive) || state == kLineUrged;
+}
 
 // Bits of RingHeader::waiters.
 inline constexpr uint32_t kWaiterFutex = 1;  // somebody sleeps on wake_word
@@ -59,7 +68,8 @@ struct RingHeader {
   alignas(128) std::atomic<uint64_t> epoch;
   std::atomic<uint32_t> state;  // RingState
   std::atomic<uint32_t> producer_pid;
-  std::atomic<uint64_t> epoch_position;  // the head at which this epoch began
+  std::atomic<uint64_t> epoch_position;          // the head at which this epoch began
+  std::atomic<uint64_t> producer_pid_namespace;  // in which producer_pid means something
 
   // Written by the producer with every record.
   alignas(128) std::atomic<uint64_t> head;

@@ -1,0 +1,277 @@
+// The slow halves of Consumer: attaching and leaving, and everything a poll may have to say that is
+// not "here is the next record". Sleeping is in consumer_wait.cc.
+#include "ombus/consumer.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "ring/byte_lock.h"
+#include "ring/consumer_cold.h"
+#include "ring/crc32c.h"
+#include "ring/fence.h"
+#include "ring/map_ring.h"
+#include "ring/system_error.h"
+
+namespace ombus {
+namespace {
+
+constexpr uint32_t kReleaseEveryMax = 64;
+// How often an empty poll looks at head, which its producer writes all the time: only for slots
+// whose seq was damaged, where looking at seq alone would wait for ever.
+constexpr uint32_t kLookAtHeadEvery = 64;
+// No line ever holds it, so every poll takes its slow half.
+constexpr uint64_t kNeverLive = ~uint64_t{0} << 2;
+
+Status NoLine(const std::string& name, uint32_t max_consumers) {
+  return Status(StatusCode::kResourceExhausted,
+                "open \"" + name + "\": all " + std::to_string(max_consumers) +
+                    " consumer lines are taken; stop a consumer, or create the stream with more "
+                    "max_consumers");
+}
+
+Status LineTaken(const std::string& name, uint32_t index, uint32_t pid) {
+  return Status(StatusCode::kAlreadyExists, "open \"" + name + "\": consumer index " +
+                                                std::to_string(index) + " is taken by process " +
+                                                std::to_string(pid) + "; choose another, or any");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options) {
+  if (Status status = CheckRingName(options.name); !status.ok()) return status;
+  Result<ShmObject> object = ShmObject::Open(options.name, ShmObject::Access::kReadWrite);
+  if (!object.ok()) return object.status();
+  auto cold = std::make_unique<Cold>();
+  cold->object = std::move(*object);
+  const Result<Geometry> geometry = MapRing(cold->object);
+  if (!geometry.ok()) return geometry.status();
+  cold->geometry = *geometry;
+  cold->opener = getpid();
+
+  const bool any = options.consumer_index == kAnyConsumerIndex;
+  const uint32_t lines = geometry->max_consumers;
+  if (!any && options.consumer_index >= lines) {
+    return Status(StatusCode::kInvalidArgument,
+                  "consumer_index " + std::to_string(options.consumer_index) + ": \"" +
+                      options.name + "\" has " + std::to_string(lines) + " lines");
+  }
+  const uint32_t first = any ? 0 : options.consumer_index;
+  const uint32_t end = any ? lines : first + 1;
+  for (uint32_t index = first; index < end; ++index) {
+    const int error = TryLockByte(cold->object.fd(), ConsumerLockByte(index));
+    if (error == 0) {
+      return std::unique_ptr<Consumer>(
+          new Consumer(std::move(cold), index, options.reject_reorder));
+    }
+    if (error != EAGAIN) return SystemError("fcntl(F_OFD_SETLK)", options.name, error);
+  }
+  if (any) return NoLine(options.name, lines);
+  return LineTaken(options.name, first, cold->line(first)->pid.load(std::memory_order_relaxed));
+}
+
+Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reorder)
+    : slots_(cold->object.memory() + cold->geometry.slots_offset()),
+      mask_(cold->geometry.capacity - 1),
+      slot_size_(cold->geometry.slot_size),
+      payload_max_(cold->geometry.payload_max()),
+      line_(cold->line(index)),
+      header_(cold->object.header()),
+      crc32c_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveCrc32c() : nullptr),
+      index_(index),
+      reject_reorder_(reject_reorder),
+      cold_(std::move(cold)) {
+  const uint32_t quarter = cold_->geometry.capacity / 4;
+  release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
+  epoch_ = header_->epoch.load(std::memory_order_acquire);
+  line_->wal_seq.store(0, std::memory_order_relaxed);
+  line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  Join();
+  view_ = live_;
+  first_position_ = tail_;
+}
+
+Consumer::~Consumer() {
+  if (cold_->wake_descriptor >= 0) close(cold_->wake_descriptor);
+  if (getpid() != cold_->opener) return;  // a forked child's copy: the line is the parent's
+  line_->control.store(line_->control.load(std::memory_order_relaxed) & ~kLineStateMask,
+                       std::memory_order_release);
+  UnlockByte(cold_->object.fd(), ConsumerLockByte(index_));
+}
+
+// Makes our line hold the producer back from its head on. Announce, fence, look again: the
+// producer's scan does the mirror image. [join]
+void Consumer::Join() {
+  const uint64_t control = line_->control.load(std::memory_order_acquire);
+  live_ = (((control >> 2) + 1) << 2) | static_cast<uint64_t>(LineState::kLive);
+  line_->tail.store(header_->head.load(std::memory_order_acquire), std::memory_order_relaxed);
+  line_->control.store(live_, std::memory_order_release);
+  FullFence();
+  MoveTo(header_->head.load(std::memory_order_acquire));
+  StoreTail();
+}
+
+void Consumer::MoveTo(uint64_t position) {
+  tail_ = bound_ = prefetched_ = position;
+  hits_ = 0;
+}
+
+bool Consumer::SealHolds(uint64_t wal_seq, uint64_t meta, const void* payload) const {
+  const uint64_t words[2] = {wal_seq, meta & 0xFFFFFFFF};
+  const uint32_t crc = crc32c_(0, words, sizeof words);
+  const bool holds =
+      crc32c_(crc, payload, slot_access::MetaLength(meta)) == slot_access::MetaCrc(meta);
+  AcquireFence();  // before the caller's look at its line [evict]
+  return holds;
+}
+
+// wal_seq is not the expected one. The expectation never goes back: a late record does not make the
+// ones after it look like a gap.
+void Consumer::CheckSequenceSlow(Record* record) {
+  const uint64_t expected = expected_wal_seq_;
+  const bool first = tail_ - 1 == first_position_;
+  if (first || record->wal_seq > expected) expected_wal_seq_ = record->wal_seq + 1;
+  if (first) return;
+  if (record->wal_seq > expected) {
+    record->flags = kRecordGap;
+    gap_expected_wal_seq_ = expected;
+  } else {
+    record->flags = kRecordReorder;
+  }
+}
+
+// Take found no sound record at tail_. Nothing that was returned is still in use.
+PollResult Consumer::PollSlow(Record* record) {
+  hits_ = 0;
+  if (cold_->replaced) return PollResult::kClosed;
+  AnswerUrge();
+  if (line_->control.load(std::memory_order_acquire) != live_) return Rejoin();
+  if (tail_ != stored_tail_) StoreTail();
+
+  // Before the last look at the slot: who sees the end sees all records before it. [state]
+  const auto state = static_cast<RingState>(header_->state.load(std::memory_order_acquire));
+  const uint64_t epoch = header_->epoch.load(std::memory_order_acquire);  // [epoch]
+  if (epoch != epoch_ || state == RingState::kReplaced) {
+    const uint64_t left = header_->epoch_position.load(std::memory_order_relaxed) - tail_;
+    if (left - 1 > mask_) return ReportEpoch(epoch, state);
+    bound_ = tail_ + left;  // drain the old epoch first
+    prefetched_ = tail_;
+  }
+  if (Take(record)) return ResultOf(*record);
+  if (line_->control.load(std::memory_order_acquire) != live_) return PollResult::kEmpty;
+  if (tail_ != bound_) return SkipDamaged();
+  if (SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
+    const PollResult found = CompareWithHead();
+    if (found != PollResult::kEmpty) return found;
+  }
+  return state == RingState::kClosed && !SomethingPublished() ? PollResult::kClosed
+                                                              : PollResult::kEmpty;
+}
+
+PollResult Consumer::ReportEpoch(uint64_t epoch, RingState state) {
+  epoch_ = epoch;
+  MoveTo(tail_);
+  if (state == RingState::kReplaced) {
+    cold_->replaced = true;
+    live_ = kNeverLive;  // nothing that its former owner may still write is ours to read
+  }
+  return PollResult::kEpochChanged;
+}
+
+bool Consumer::SomethingPublished() const {
+  return SlotAt(tail_)->seq.load(std::memory_order_acquire) == tail_ + 1;
+}
+
+// Whether the seq at tail_ is one of a later lap: we were lapped, or the slot was scribbled over.
+bool Consumer::SlotIsStrange() const {
+  const uint64_t seq = SlotAt(tail_)->seq.load(std::memory_order_acquire);
+  return static_cast<int64_t>(seq - (tail_ + 1)) > 0;
+}
+
+// The seq at tail_ is not its record's; kEmpty if that is no wonder.
+PollResult Consumer::CompareWithHead() {
+  const uint64_t head = header_->head.load(std::memory_order_acquire);
+  if (SomethingPublished()) return PollResult::kEmpty;  // it came this moment: the next poll's
+  const uint64_t behind = head - tail_;
+  if (behind == 0) return PollResult::kEmpty;
+  if (behind - 1 <= mask_) return SkipDamaged();
+  const uint64_t ahead = tail_ - head;
+  // We may be ahead of a head that is stored late, or that a crash set back.
+  if (ahead - 1 <= mask_) return PollResult::kEmpty;
+  return ResyncTo(head);
+}
+
+// The record at tail_ was published, and its slot is damaged: pass over it.
+PollResult Consumer::SkipDamaged() {
+  if (first_position_ == tail_) ++first_position_;
+  const uint64_t bound = bound_;
+  const bool inside = bound != tail_;
+  MoveTo(tail_ + 1);
+  if (inside) bound_ = bound;
+  StoreTail();
+  return PollResult::kCorrupt;
+}
+
+// We are nowhere near the producer (lapped without notice, or head was damaged): go on where it is.
+PollResult Consumer::ResyncTo(uint64_t head) {
+  const bool forward = static_cast<int64_t>(head - tail_) > 0;
+  if (forward) lost_records_ += head - tail_;
+  MoveTo(head);
+  StoreTail();
+  return forward ? PollResult::kEvicted : PollResult::kCorrupt;
+}
+
+// The producer went on without us. Our lock still holds the line: announce ourselves again.
+PollResult Consumer::Rejoin() {
+  const uint64_t from = tail_;
+  Join();
+  if (static_cast<int64_t>(tail_ - from) > 0) lost_records_ += tail_ - from;
+  return PollResult::kEvicted;
+}
+
+// A blocked producer asked for our tail: storing it shows that we make progress.
+void Consumer::AnswerUrge() {
+  uint64_t urged = (live_ & ~kLineStateMask) | kLineUrged;
+  if (line_->control.load(std::memory_order_relaxed) != urged) return;
+  StoreTail();
+  (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_acq_rel);
+}
+
+bool Consumer::SomethingToPoll() const {
+  return tail_ != bound_ || SomethingPublished() || SlotIsStrange() ||
+         line_->control.load(std::memory_order_relaxed) != live_ ||
+         header_->epoch.load(std::memory_order_relaxed) != epoch_ ||
+         header_->state.load(std::memory_order_relaxed) !=
+             static_cast<uint32_t>(RingState::kActive);
+}
+
+// Why a batch ended before its maximum. Changes nothing: its records are still in use.
+PollResult Consumer::AfterBatch() const {
+  return SomethingToPoll() ? PollResult::kRecord : PollResult::kEmpty;
+}
+
+bool Consumer::valid() const {
+  AcquireFence();                    // after the caller's reads of the payload [evict]
+  constexpr uint64_t kUrgedBit = 2;  // live and urged are both fine
+  return (line_->control.load(std::memory_order_relaxed) | kUrgedBit) == (view_ | kUrgedBit);
+}
+
+void Consumer::Release() {
+  view_ = live_;
+  AnswerUrge();
+  if (tail_ != stored_tail_) StoreTail();
+}
+
+uint64_t Consumer::head() const { return header_->head.load(std::memory_order_acquire); }
+
+bool Consumer::replaced() const {
+  if (header_->state.load(std::memory_order_acquire) ==
+      static_cast<uint32_t>(RingState::kReplaced)) {
+    return true;
+  }
+  const Result<ShmObject> now = ShmObject::Open(cold_->object.name(), ShmObject::Access::kRead);
+  return now.ok() && now->inode() != cold_->object.inode();
+}
+
+}  // namespace ombus

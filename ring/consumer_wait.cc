@@ -1,0 +1,71 @@
+// Consumer's sleeping halves: Wait, on the futex in the header, and the descriptor for those who
+// wait for sockets too. See wake.h for why no wake-up is lost.
+#include <algorithm>
+
+#include "ombus/consumer.h"
+#include "ring/clock.h"
+#include "ring/consumer_cold.h"
+#include "ring/wake.h"
+
+namespace ombus {
+namespace {
+
+constexpr uint32_t kPausesPerLook = 16;
+// A sleeper looks for itself that often, should a wake-up not come: its producer may have died
+// between publishing and waking. Without the barrier a wake-up can be missed: look more often.
+constexpr uint64_t kSliceNs = 10'000'000;
+constexpr uint64_t kSliceWithoutBarrierNs = 1'000'000;
+
+}  // namespace
+
+// Also by head: a published record whose slot is damaged is something to poll.
+bool Consumer::WorthPolling() const {
+  if (SomethingToPoll()) return true;
+  return header_->head.load(std::memory_order_acquire) - tail_ - 1 <= mask_;
+}
+
+bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
+  Release();
+  if (WorthPolling()) return true;
+  const uint64_t start_ns = NowNs();
+  const uint64_t spin_end_ns = std::min(spin_ns, timeout_ns);
+  while (NowNs() - start_ns < spin_end_ns) {
+    for (uint32_t i = 0; i < kPausesPerLook; ++i) CpuRelax();
+    if (WorthPolling()) return true;
+  }
+  if (!cold_->barrier_works) cold_->barrier_works = WakeBarrierWorks();
+  const uint64_t slice_ns = cold_->barrier_works ? kSliceNs : kSliceWithoutBarrierNs;
+  for (;;) {
+    const uint64_t elapsed_ns = NowNs() - start_ns;
+    if (elapsed_ns >= timeout_ns) return false;
+    const uint32_t seen = header_->wake_word.load(std::memory_order_acquire);
+    AnnounceSleeper(*header_, kWaiterFutex, cold_->barrier_works);
+    if (WorthPolling()) return true;
+    SleepOnWakeWord(*header_, seen, std::min(slice_ns, timeout_ns - elapsed_ns));
+    if (WorthPolling()) return true;
+  }
+}
+
+Result<int> Consumer::WakeDescriptor() {
+  if (cold_->wake_descriptor < 0) {
+    const Result<int> opened = OpenWakeDescriptor(cold_->object.fd(), cold_->object.name().c_str());
+    if (!opened.ok()) return opened.status();
+    cold_->wake_descriptor = *opened;
+  }
+  return cold_->wake_descriptor;
+}
+
+bool Consumer::ArmWake() {
+  Release();
+  if (WorthPolling()) return false;
+  DisarmWake();
+  if (!cold_->barrier_works) cold_->barrier_works = WakeBarrierWorks();
+  AnnounceSleeper(*header_, kWaiterFile, cold_->barrier_works);
+  return !WorthPolling();
+}
+
+void Consumer::DisarmWake() {
+  if (cold_->wake_descriptor >= 0) DrainWakeDescriptor(cold_->wake_descriptor);
+}
+
+}  // namespace ombus

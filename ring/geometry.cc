@@ -1,0 +1,90 @@
+#include "ring/geometry.h"
+
+#include <bit>
+
+namespace ombus {
+namespace {
+
+Status Invalid(std::string message) {
+  return Status(StatusCode::kInvalidArgument, std::move(message));
+}
+
+Status Corrupt(const std::string& name, const std::string& what) {
+  return Status(StatusCode::kCorrupt, "attach \"" + name + "\": " + what +
+                                          "; it is no ombus stream or it is damaged: let its "
+                                          "producer create it again, or remove it from /dev/shm");
+}
+
+}  // namespace
+
+Status CheckGeometry(const Geometry& geometry) {
+  if (!std::has_single_bit(geometry.capacity) || geometry.capacity < kCapacityMin ||
+      geometry.capacity > kCapacityMax) {
+    return Invalid("capacity " + std::to_string(geometry.capacity) +
+                   ": must be a power of two from 2 to 2^30");
+  }
+  if (geometry.slot_size < kSlotBytesMin || geometry.slot_size > kSlotBytesMax ||
+      geometry.slot_size % 8 != 0) {
+    return Invalid("slot_size " + std::to_string(geometry.slot_size) +
+                   ": must be a multiple of 8 from 64 to " + std::to_string(kSlotBytesMax));
+  }
+  if (geometry.max_consumers < 1 || geometry.max_consumers > kMaxConsumersMax) {
+    return Invalid("max_consumers " + std::to_string(geometry.max_consumers) +
+                   ": must be from 1 to 1024");
+  }
+  if ((geometry.flags & ~kRingFlagCrc32c) != 0) {
+    return Invalid("flags " + std::to_string(geometry.flags) + ": unknown bits are set");
+  }
+  return Status();
+}
+
+Status CheckRingName(const std::string& name) {
+  const std::string call = "stream name \"" + name.substr(0, kRingNameBytesMax) + "\": ";
+  if (name.empty() || name[0] != '/') {
+    return Invalid(call + "must begin with a slash, as in \"/orders\"");
+  }
+  if (name.size() == 1) return Invalid(call + "needs at least one byte after the slash");
+  if (name.size() > kRingNameBytesMax) {
+    return Invalid(call + "is " + std::to_string(name.size()) + " bytes long; at most 255");
+  }
+  if (name.find('/', 1) != std::string::npos) return Invalid(call + "has a second slash");
+  if (name.find('\0') != std::string::npos) return Invalid(call + "contains a zero byte");
+  if (name == "/." || name == "/..") return Invalid(call + "is a directory");
+  return Status();
+}
+
+Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
+                              const std::string& name) {
+  const uint32_t magic = header.magic.load(std::memory_order_acquire);  // pairs with [create]
+  if (magic == 0) {
+    return Status(StatusCode::kUnavailable,
+                  "attach \"" + name + "\": being created; try again in a moment");
+  }
+  if (magic != kRingMagic) return Corrupt(name, "wrong magic");
+  const uint32_t version = header.version;
+  if (version != kRingVersion) {
+    return Status(StatusCode::kVersionMismatch,
+                  "attach \"" + name + "\": memory format version " + std::to_string(version) +
+                      ", this program speaks " + std::to_string(kRingVersion) +
+                      "; run the same release of ombus on both sides");
+  }
+  const Geometry geometry = {.capacity = header.capacity,
+                             .slot_size = header.slot_size,
+                             .max_consumers = header.max_consumers,
+                             .flags = header.flags};
+  if (Status status = CheckGeometry(geometry); !status.ok()) {
+    return Corrupt(name, status.message());
+  }
+  if (header.consumers_offset != geometry.consumers_offset() ||
+      header.slots_offset != geometry.slots_offset() ||
+      header.total_bytes != geometry.total_bytes()) {
+    return Corrupt(name, "offsets and sizes contradict each other");
+  }
+  if (file_bytes < geometry.total_bytes()) {
+    return Corrupt(name, "truncated to " + std::to_string(file_bytes) + " of " +
+                             std::to_string(geometry.total_bytes()) + " bytes");
+  }
+  return geometry;
+}
+
+}  // namespace ombus

@@ -1,0 +1,106 @@
+// How producer and consumer touch a slot: the words of its header, copies of payloads, prefetches.
+// Included by producer.h and consumer.h for their inline halves; not for programs.
+//
+// The header's words are accessed as relaxed atomics, since a consumer that has been evicted may
+// read a slot while it is being overwritten (it finds out, and drops what it read).
+#ifndef OMBUS_SLOT_ACCESS_H_
+#define OMBUS_SLOT_ACCESS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "ombus/ring_layout.h"
+
+namespace ombus::slot_access {
+
+inline constexpr size_t kCacheLineBytes = 64;
+// Bytes of payload that share the first line with the slot's header.
+inline constexpr size_t kFirstLinePayloadBytes = kCacheLineBytes - kSlotHeaderBytes;
+// From here up the libc's memcpy is worth its call.
+inline constexpr size_t kInlineCopyBytesMax = 512;
+
+using Word = uint64_t __attribute__((may_alias));
+
+// type, reserved, length and crc32c as one word.
+inline constexpr uint64_t PackMeta(uint8_t type, uint16_t length, uint32_t crc32c) {
+  return uint64_t{type} | uint64_t{length} << 16 | uint64_t{crc32c} << 32;
+}
+inline constexpr uint8_t MetaType(uint64_t meta) { return static_cast<uint8_t>(meta); }
+inline constexpr uint16_t MetaLength(uint64_t meta) { return static_cast<uint16_t>(meta >> 16); }
+inline constexpr uint32_t MetaCrc(uint64_t meta) { return static_cast<uint32_t>(meta >> 32); }
+
+inline Word* MetaWord(SlotHeader* slot) { return reinterpret_cast<Word*>(&slot->type); }
+inline const Word* MetaWord(const SlotHeader* slot) {
+  return reinterpret_cast<const Word*>(&slot->type);
+}
+static_assert(offsetof(SlotHeader, type) == 16 && offsetof(SlotHeader, length) == 18 &&
+              offsetof(SlotHeader, crc32c) == 20);
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the format is little-endian");
+
+// Acquire: what follows, such as the look at one's own line, is not moved before it. [evict]
+inline uint64_t LoadWord(const Word* word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+inline void StoreWord(Word* word, uint64_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
+inline std::byte* Payload(SlotHeader* slot) {
+  return reinterpret_cast<std::byte*>(slot) + kSlotHeaderBytes;
+}
+inline const std::byte* Payload(const SlotHeader* slot) {
+  return reinterpret_cast<const std::byte*>(slot) + kSlotHeaderBytes;
+}
+
+inline void PrefetchForWrite(const void* address) {
+#if defined(__x86_64__)
+  // By hand: __builtin_prefetch for writing falls back to a read prefetch without -mprfchw, and the
+  // point is to own the line. x86-64 processors that lack the instruction take it for a no-op.
+  __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
+#else
+  __builtin_prefetch(address, 1, 3);
+#endif
+}
+
+// Copies size bytes in words, the last of which overlap. The point: no call for small sizes (a call
+// of memcpy costs as much as all the rest of a publish).
+inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::byte* from,
+                                                     size_t size) {
+  if (size >= 16) {
+    if (size > kInlineCopyBytesMax) {
+      std::memcpy(to, from, size);
+      return;
+    }
+    size_t at = 0;
+    for (; at + 16 < size; at += 16) {
+      std::memcpy(to + at, from + at, 16);
+      __asm__ volatile("" : : : "memory");  // or g++ turns the loop into a call of memcpy
+    }
+    std::memcpy(to + size - 16, from + size - 16, 16);
+  } else if (size >= 8) {
+    std::memcpy(to, from, 8);
+    std::memcpy(to + size - 8, from + size - 8, 8);
+  } else if (size >= 4) {
+    std::memcpy(to, from, 4);
+    std::memcpy(to + size - 4, from + size - 4, 4);
+  } else {
+    for (size_t at = 0; at < size; ++at) to[at] = from[at];
+  }
+}
+
+// Lines 1.. first and line 0 last: a consumer that waits for `seq` holds line 0, and it should have
+// to give it away once, not twice.
+inline __attribute__((always_inline)) void CopyPayload(std::byte* to, const void* payload,
+                                                       size_t size) {
+  const auto* from = static_cast<const std::byte*>(payload);
+  if (size > kFirstLinePayloadBytes) {
+    CopyBytes(to + kFirstLinePayloadBytes, from + kFirstLinePayloadBytes,
+              size - kFirstLinePayloadBytes);
+    CopyBytes(to, from, kFirstLinePayloadBytes);
+  } else {
+    CopyBytes(to, from, size);
+  }
+}
+
+}  // namespace ombus::slot_access
+
+#endif  // OMBUS_SLOT_ACCESS_H_

@@ -1,0 +1,19 @@
+// MapRing: from an open object that may hold anything to a mapped ring whose geometry was checked.
+//
+// Threads: those of the object.
+#ifndef OMBUS_RING_MAP_RING_H_
+#define OMBUS_RING_MAP_RING_H_
+
+#include "ombus/status.h"
+#include "ring/geometry.h"
+#include "ring/shm_object.h"
+
+namespace ombus {
+
+// Maps the object as far as its geometry says, and returns that. Errors as ReadGeometry, and those
+// of mmap; kUnavailable for an empty object.
+Result<Geometry> MapRing(ShmObject& object);
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_MAP_RING_H_

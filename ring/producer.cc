@@ -1,0 +1,250 @@
+// The slow halves of Producer: batches, the scan of the tails, waiting, looking after consumers
+// that are dead or stand still, and the end. Creation is in producer_create.cc.
+#include "ombus/producer.h"
+
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/byte_lock.h"
+#include "ring/clock.h"
+#include "ring/crc32c.h"
+#include "ring/fence.h"
+#include "ring/producer_cold.h"
+#include "ring/wake.h"
+
+namespace ombus {
+namespace {
+
+// The phases of waiting for room, in rounds: a consumer that runs frees slots within the first two;
+// one that was descheduled needs our core; one that works for long lets us sleep.
+constexpr uint32_t kPauseRounds = 64;
+constexpr uint32_t kLongPauseRounds = 64;
+constexpr uint32_t kPausesPerLongPause = 32;
+constexpr uint64_t kYieldNs = 1'000'000;
+constexpr uint64_t kSleepNs = 50'000;
+constexpr uint64_t kTendLinesEveryNs = 1'000'000;
+
+void SleepNs(uint64_t ns) {
+  const struct timespec duration = {.tv_sec = 0, .tv_nsec = static_cast<long>(ns)};
+  nanosleep(&duration, nullptr);
+}
+
+// How many records a consumer holds back, whatever its line says: a tail beyond head (a reader may
+// see a record before head says so; or a hostile value) holds nothing, one further behind than the
+// ring is long (a consumer just joining; or a hostile value) holds everything.
+uint64_t LagOf(uint64_t head, uint64_t tail, uint64_t capacity) {
+  const uint64_t lag = head - tail;
+  if (static_cast<int64_t>(lag) < 0) return 0;
+  return std::min(lag, capacity);
+}
+
+}  // namespace
+
+Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
+    : head_(head),
+      limit_(head),
+      slots_(cold->object.memory() + cold->geometry.slots_offset()),
+      mask_(cold->geometry.capacity - 1),
+      slot_size_(cold->geometry.slot_size),
+      payload_max_(cold->geometry.payload_max()),
+      header_(cold->object.header()),
+      crc32c_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveCrc32c() : nullptr),
+      epoch_(cold->epoch),
+      cold_(std::move(cold)) {}
+
+Producer::~Producer() { Close(); }
+
+uint32_t Producer::SealOf(uint64_t wal_seq, uint64_t meta, const void* payload,
+                          uint16_t size) const {
+  const uint64_t words[2] = {wal_seq, meta};  // meta with its crc field 0
+  return crc32c_(crc32c_(0, words, sizeof words), payload, size);
+}
+
+PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t* published) {
+  return PublishBatch(records, 0, published);
+}
+
+PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t timeout_ns,
+                                     size_t* published) {
+  size_t done = 0;
+  PublishResult result = PublishResult::kOk;
+  for (const Record& record : records) {
+    if (record.size > payload_max_) result = PublishResult::kTooLarge;
+  }
+  while (done < records.size() && result == PublishResult::kOk) {
+    if (head_ == limit_) {
+      result = timeout_ns == 0 ? FindRoomSlow() : WaitForRoomSlow(timeout_ns);
+      if (result != PublishResult::kOk) break;
+    }
+    const size_t left = records.size() - done;
+    const size_t run = std::min({left, kHeadStoreEvery, static_cast<size_t>(limit_ - head_)});
+    const uint64_t first = head_;
+    for (size_t i = 0; i < run; ++i) WriteSlot(first + i, records[done + i]);
+    StoreHead(first + run);
+    done += run;
+  }
+  if (published != nullptr) *published = done;
+  return result;
+}
+
+// Whether another producer of this process took the stream over, or this handle was closed.
+bool Producer::Superseded() {
+  if (cold_->closed) return true;
+  const auto state = static_cast<RingState>(header_->state.load(std::memory_order_acquire));
+  return state != RingState::kActive || header_->epoch.load(std::memory_order_relaxed) != epoch_;
+}
+
+// The scan. A joiner announces itself in its line, fences, and reads head again; we store head,
+// fence, and read the lines: either we see it or it starts at our head. [join]
+bool Producer::RefreshLimit() {
+  header_->head.store(head_, std::memory_order_release);
+  FullFence();
+  const uint64_t capacity = mask_ + 1;
+  uint64_t lag_max = 0;
+  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
+    const ConsumerLine& line = cold_->line(i);
+    if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;
+    const uint64_t tail = line.tail.load(std::memory_order_acquire);  // pairs with StoreTail [tail]
+    lag_max = std::max(lag_max, LagOf(head_, tail, capacity));
+  }
+  header_->min_tail.store(head_ - lag_max, std::memory_order_relaxed);
+  const uint64_t room = capacity - lag_max;
+  if (room > limit_ - head_) limit_ = head_ + room;
+  return head_ != limit_;
+}
+
+PublishResult Producer::FindRoomSlow() {
+  if (Superseded()) return PublishResult::kClosed;
+  if (RefreshLimit()) return PublishResult::kOk;
+  header_->stalls.fetch_add(1, std::memory_order_relaxed);
+  TendLinesWhenDue(NowNs());
+  return RefreshLimit() ? PublishResult::kOk : PublishResult::kFull;
+}
+
+PublishResult Producer::WaitForRoom(uint64_t timeout_ns) {
+  if (head_ != limit_) return PublishResult::kOk;
+  return WaitForRoomSlow(timeout_ns);
+}
+
+PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
+  if (Superseded()) return PublishResult::kClosed;
+  if (RefreshLimit()) return PublishResult::kOk;
+  header_->stalls.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t start_ns = NowNs();
+  PublishResult result = PublishResult::kTimedOut;
+  for (uint32_t round = 0;; ++round) {
+    if (RefreshLimit()) {
+      result = PublishResult::kOk;
+      break;
+    }
+    if (round < kPauseRounds) {
+      CpuRelax();
+      continue;
+    }
+    const uint64_t now_ns = NowNs();
+    if (now_ns - start_ns >= timeout_ns) break;
+    if (round < kPauseRounds + kLongPauseRounds) {
+      for (uint32_t i = 0; i < kPausesPerLongPause; ++i) CpuRelax();
+      continue;
+    }
+    if (round == kPauseRounds + kLongPauseRounds && cold_->options.backpressure != nullptr) {
+      cold_->options.backpressure(head_, header_->min_tail.load(std::memory_order_relaxed),
+                                  cold_->options.backpressure_context);
+    }
+    if (Superseded()) {
+      result = PublishResult::kClosed;
+      break;
+    }
+    TendLinesWhenDue(now_ns);
+    if (now_ns - start_ns < kYieldNs) {
+      sched_yield();
+    } else {
+      SleepNs(kSleepNs);
+    }
+  }
+  header_->stalled_ns.fetch_add(NowNs() - start_ns, std::memory_order_relaxed);
+  return result;
+}
+
+void Producer::TendLinesWhenDue(uint64_t now_ns) {
+  const uint64_t staleness_ns = cold_->options.staleness_ns;
+  const uint64_t every_ns =
+      staleness_ns != 0 ? std::min(staleness_ns, kTendLinesEveryNs) : kTendLinesEveryNs;
+  if (now_ns - cold_->tended_ns < every_ns) return;
+  cold_->tended_ns = now_ns;
+  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) TendLine(i, now_ns);
+}
+
+// One line, when we are blocked: free it if its owner is dead, evict it if it has stood still for
+// too long, else ask it to store its tail.
+void Producer::TendLine(uint32_t index, uint64_t now_ns) {
+  const uint64_t capacity = mask_ + 1;
+  ConsumerLine& line = cold_->line(index);
+  uint64_t control = line.control.load(std::memory_order_acquire);
+  const uint64_t tail = line.tail.load(std::memory_order_acquire);
+  if (!LineHoldsBack(control) || LagOf(head_, tail, capacity) < capacity) return;
+
+  // If a successor claims the line in between, its generation makes the exchange fail.
+  if (!ByteIsLocked(cold_->object.fd(), ConsumerLockByte(index))) {
+    const uint64_t free = control & ~kLineStateMask;
+    if (line.control.compare_exchange_strong(control, free, std::memory_order_acq_rel)) {
+      header_->reclaimed.fetch_add(1, std::memory_order_relaxed);
+    }
+    return;
+  }
+
+  LineWatch& watch = cold_->watches[index];
+  const uint64_t generation = control & ~kLineStateMask;
+  if (watch.since_ns == 0 || watch.control != generation || watch.tail != tail) {
+    watch = {.control = generation, .tail = tail, .since_ns = now_ns};
+  } else if (cold_->options.staleness_ns != 0 &&
+             now_ns - watch.since_ns >= cold_->options.staleness_ns) {
+    line.evict_position.store(head_, std::memory_order_relaxed);
+    const uint64_t evicted = generation | static_cast<uint64_t>(LineState::kEvicted);
+    if (line.control.compare_exchange_strong(control, evicted, std::memory_order_acq_rel)) {
+      header_->evictions.fetch_add(1, std::memory_order_relaxed);
+      FullFence();  // before a slot of its is overwritten; pairs with valid() [evict]
+    }
+    return;
+  }
+  if ((control & kLineStateMask) != kLineUrged) {
+    (void)line.control.compare_exchange_strong(control, generation | kLineUrged,
+                                               std::memory_order_acq_rel);
+  }
+}
+
+void Producer::WakeSlow() { WakeSleepers(*header_, cold_->object.fd()); }
+
+void Producer::Close() {
+  Cold& cold = *cold_;
+  limit_ = head_;  // every call takes its slow half from now on
+  if (cold.closed) return;
+  cold.closed = true;
+  if (getpid() != cold.creator) return;  // a forked child's copy: the stream is the parent's
+  auto active = static_cast<uint32_t>(RingState::kActive);
+  if (header_->epoch.load(std::memory_order_relaxed) == epoch_) {
+    // Not over kReplaced. Released after the last record: who sees the end sees all before. [state]
+    header_->state.compare_exchange_strong(active, static_cast<uint32_t>(RingState::kClosed),
+                                           std::memory_order_acq_rel);
+  }
+  if (cold.options.unlink_on_close && cold.object.OwnsName()) cold.object.Unlink();
+  FullFence();
+  WakeSlow();
+  UnlockByte(cold.object.fd(), kProducerLockByte);
+}
+
+uint32_t Producer::live_consumers() const {
+  uint32_t live = 0;
+  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
+    if (LineHoldsBack(cold_->line(i).control.load(std::memory_order_relaxed))) ++live;
+  }
+  return live;
+}
+
+const std::string& Producer::name() const { return cold_->options.name; }
+
+}  // namespace ombus

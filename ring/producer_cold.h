@@ -1,0 +1,44 @@
+// Producer::Cold: what only the slow halves of a Producer need. Private to ring/producer*.cc.
+//
+// Threads: the producer's.
+#ifndef OMBUS_RING_PRODUCER_COLD_H_
+#define OMBUS_RING_PRODUCER_COLD_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ombus/producer.h"
+#include "ring/geometry.h"
+#include "ring/shm_object.h"
+
+namespace ombus {
+
+// What a blocked producer has seen of a line, to tell progress from standstill.
+struct LineWatch {
+  uint64_t control = 0;
+  uint64_t tail = 0;
+  uint64_t since_ns = 0;
+};
+
+struct Producer::Cold {
+  ProducerOptions options;
+  Geometry geometry;
+  ShmObject object;
+  std::vector<LineWatch> watches;  // one per line
+  uint64_t tended_ns = 0;          // when the blocking lines were last looked after
+  pid_t creator = 0;               // a forked child must not end its parent's stream
+  uint64_t epoch = 0;
+  bool closed = false;
+
+  RingHeader& header() const { return *object.header(); }
+  ConsumerLine& line(uint32_t index) const {
+    return *reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
+                                            uint64_t{index} * kConsumerLineBytes);
+  }
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_PRODUCER_COLD_H_

@@ -1,0 +1,226 @@
+// Producer::Create: who may own a name, and what becomes of the object found under it.
+//
+//   lock held by a live producer elsewhere -> refused
+//   lock held by this very process         -> the object is marked replaced, a new one takes the
+//   name lock had, same geometry, sound         -> taken over in place: readers keep their
+//   positions lock had, anything else                -> a new object takes the name
+//
+// The lock counts only while the name still leads to the locked object; else all begins anew.
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "ombus/producer.h"
+#include "ring/byte_lock.h"
+#include "ring/clock.h"
+#include "ring/fence.h"
+#include "ring/map_ring.h"
+#include "ring/producer_cold.h"
+#include "ring/system_error.h"
+#include "ring/wake.h"
+
+namespace ombus {
+namespace {
+
+// Each attempt fails only if somebody else created or removed the name in the same instant.
+constexpr int kCreateAttemptsMax = 100;
+
+constexpr uint32_t StateWord(RingState state) { return static_cast<uint32_t>(state); }
+
+uint64_t RandomEpoch(uint64_t previous) {
+  uint64_t epoch = 0;
+  while (epoch == 0 || epoch == previous) {
+    if (getrandom(&epoch, sizeof epoch, GRND_NONBLOCK) != sizeof epoch) {
+      epoch = previous + NowNs() * 0x9E3779B97F4A7C15u;  // no entropy yet, early at boot
+    }
+  }
+  return epoch;
+}
+
+// Tells containers apart that share /dev/shm, in each of which the producer may be process 1.
+uint64_t PidNamespace() {
+  struct stat info = {};
+  return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+}
+
+// Epoch last: who sees the new epoch sees what goes with it. Pairs with PollSlow. [epoch]
+void BeginEpoch(RingHeader& header, uint64_t epoch, uint64_t position, RingState state) {
+  header.epoch_position.store(position, std::memory_order_relaxed);
+  header.state.store(StateWord(state), std::memory_order_release);
+  header.epoch.store(epoch, std::memory_order_release);
+}
+
+void MarkOwned(RingHeader& header) {
+  header.producer_pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  header.producer_pid_namespace.store(PidNamespace(), std::memory_order_relaxed);
+}
+
+// A dead producer may have published records after it last stored head.
+uint64_t RecoverHead(const ShmObject& object, const Geometry& geometry) {
+  uint64_t head = object.header()->head.load(std::memory_order_acquire);
+  const std::byte* slots = object.memory() + geometry.slots_offset();
+  for (uint32_t i = 0; i < geometry.capacity; ++i) {
+    const auto* slot = reinterpret_cast<const SlotHeader*>(
+        slots + (head & (geometry.capacity - 1)) * geometry.slot_size);
+    if (slot->seq.load(std::memory_order_acquire) != head + 1) break;
+    ++head;
+  }
+  return head;
+}
+
+// The object no longer has the name: its readers drain it and open the other one.
+void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
+  RingHeader& header = *object.header();
+  BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)),
+             RecoverHead(object, geometry), RingState::kReplaced);
+  FullFence();
+  WakeSleepers(header, object.fd());
+}
+
+uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
+  RingHeader& header = *object.header();
+  const uint64_t head = RecoverHead(object, geometry);
+  header.head.store(head, std::memory_order_release);
+  MarkOwned(header);
+  BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)), head,
+             RingState::kActive);
+  FullFence();
+  WakeSleepers(header, object.fd());
+  return head;
+}
+
+Status FillFresh(ShmObject& object, const Geometry& geometry) {
+  if (Status status = object.Reserve(geometry.total_bytes()); !status.ok()) return status;
+  if (Status status = object.Map(geometry.total_bytes()); !status.ok()) return status;
+  RingHeader& header = *object.header();
+  header.version = kRingVersion;
+  header.slot_size = geometry.slot_size;
+  header.capacity = geometry.capacity;
+  header.max_consumers = geometry.max_consumers;
+  header.flags = geometry.flags;
+  header.consumers_offset = geometry.consumers_offset();
+  header.slots_offset = geometry.slots_offset();
+  header.total_bytes = geometry.total_bytes();
+  std::memcpy(header.name, object.name().c_str(), object.name().size() + 1);
+  MarkOwned(header);
+  BeginEpoch(header, RandomEpoch(0), 0, RingState::kActive);
+  header.magic.store(kRingMagic, std::memory_order_release);  // pairs with ReadGeometry [create]
+  return Status();
+}
+
+bool OwnedByThisProcess(const RingHeader& header) {
+  return header.producer_pid.load(std::memory_order_relaxed) == static_cast<uint32_t>(getpid()) &&
+         header.producer_pid_namespace.load(std::memory_order_relaxed) == PidNamespace();
+}
+
+// Somebody holds the producer's lock. Ok: it was this process, and the name is free again.
+Status DisplaceOwner(ShmObject& object) {
+  const std::string prefix = "create \"" + object.name() + "\": ";
+  const Result<Geometry> geometry = MapRing(object);
+  if (!geometry.ok()) {
+    return Status(StatusCode::kAlreadyExists,
+                  prefix + "another producer is creating it; use another name");
+  }
+  RingHeader& header = *object.header();
+  if (!OwnedByThisProcess(header)) {
+    return Status(StatusCode::kAlreadyExists,
+                  prefix + "a live producer owns it, process " +
+                      std::to_string(header.producer_pid.load(std::memory_order_relaxed)) +
+                      "; stop that one or use another name");
+  }
+  MarkReplaced(object, *geometry);
+  if (object.OwnsName()) object.Unlink();
+  return Status();
+}
+
+// An object whose lock is ours. True: it is ready, its head is in *head. False: it was moved out of
+// the way.
+Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t* head) {
+  if (object.file_bytes() == 0) {
+    *head = 0;
+    Status status = FillFresh(object, wanted);
+    if (!status.ok()) {
+      object.Unlink();
+      return status;
+    }
+    return true;
+  }
+  const Result<Geometry> found = MapRing(object);
+  if (found.ok()) {
+    const uint32_t state = object.header()->state.load(std::memory_order_acquire);
+    const bool alive =
+        state == StateWord(RingState::kActive) || state == StateWord(RingState::kClosed);
+    if (*found == wanted && alive) {
+      *head = ResumeInPlace(object, wanted);
+      return true;
+    }
+    MarkReplaced(object, *found);
+  }
+  object.Unlink();
+  return false;
+}
+
+Status CheckOptions(const ProducerOptions& options, const Geometry& geometry) {
+  if (Status status = CheckRingName(options.name); !status.ok()) return status;
+  if ((options.permissions & ~uint32_t{0777}) != 0) {
+    return Status(StatusCode::kInvalidArgument, "permissions: must be from 0 to 0777 (octal)");
+  }
+  return CheckGeometry(geometry);
+}
+
+// Opens or creates the object and makes it ours.
+Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geometry,
+                          uint64_t* head) {
+  for (int attempt = 0; attempt < kCreateAttemptsMax; ++attempt) {
+    Result<ShmObject> opened = ShmObject::OpenOrCreate(options.name, options.permissions);
+    if (!opened.ok()) return opened.status();
+    ShmObject& object = *opened;
+    const int error = TryLockByte(object.fd(), kProducerLockByte);
+    if (error == EAGAIN) {
+      if (Status status = DisplaceOwner(object); !status.ok()) return status;
+      continue;
+    }
+    if (error != 0) return SystemError("fcntl(F_OFD_SETLK)", options.name, error);
+    if (!object.OwnsName()) continue;
+    const bool fresh = object.file_bytes() == 0;
+    Result<bool> ready = AdoptOrDiscard(object, geometry, head);
+    if (!ready.ok()) return ready.status();
+    if (!*ready) continue;
+    // The umask had its say at creation; the caller has the last word. On an object taken over,
+    // that belongs to another user, its mode stays.
+    if (fchmod(object.fd(), static_cast<mode_t>(options.permissions)) != 0 && fresh) {
+      return SystemError("fchmod", options.name, errno);
+    }
+    return std::move(object);
+  }
+  return Status(StatusCode::kUnavailable,
+                "create \"" + options.name + "\": others keep creating it; use another name");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& options) {
+  const Geometry geometry = {.capacity = options.capacity,
+                             .slot_size = options.slot_size,
+                             .max_consumers = options.max_consumers,
+                             .flags = options.crc32c ? kRingFlagCrc32c : 0};
+  if (Status status = CheckOptions(options, geometry); !status.ok()) return status;
+  RegisterForWakeBarrier();
+  uint64_t head = 0;
+  Result<ShmObject> object = Acquire(options, geometry, &head);
+  if (!object.ok()) return object.status();
+  auto cold = std::make_unique<Cold>();
+  cold->options = options;
+  cold->geometry = geometry;
+  cold->object = std::move(*object);
+  cold->watches.resize(geometry.max_consumers);
+  cold->creator = getpid();
+  cold->epoch = cold->header().epoch.load(std::memory_order_relaxed);
+  return std::unique_ptr<Producer>(new Producer(std::move(cold), head));
+}
+
+}  // namespace ombus

@@ -1,0 +1,67 @@
+// ShmObject: an open POSIX shared-memory object and its mapping. Every handle has its own open file
+// description, since that is what owns the byte locks.
+//
+// Threads: one at a time. Not for: what is inside; see geometry.h and ombus/ring_layout.h.
+#ifndef OMBUS_RING_SHM_OBJECT_H_
+#define OMBUS_RING_SHM_OBJECT_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "ombus/ring_layout.h"
+#include "ombus/status.h"
+
+namespace ombus {
+
+class ShmObject {
+ public:
+  enum class Access { kRead, kReadWrite };
+
+  ShmObject() = default;
+  ShmObject(ShmObject&& other) noexcept { *this = std::move(other); }
+  ShmObject& operator=(ShmObject&& other) noexcept;
+  ~ShmObject();  // unmaps and closes: drops this description's byte locks
+
+  // kNotFound when there is none.
+  static Result<ShmObject> Open(const std::string& name, Access access);
+  // Opens it for reading and writing, and creates it empty where there is none.
+  static Result<ShmObject> OpenOrCreate(const std::string& name, uint32_t permissions);
+
+  int fd() const { return fd_; }
+  const std::string& name() const { return name_; }
+  uint64_t file_bytes() const { return file_bytes_; }  // when opened, or as reserved
+  uint64_t inode() const { return inode_; }
+
+  // Gives an empty object its size and its memory, so that a full /dev/shm is an error here and not
+  // a SIGBUS later.
+  Status Reserve(uint64_t bytes);
+
+  // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes().
+  Status Map(uint64_t bytes);
+  RingHeader* header() const { return reinterpret_cast<RingHeader*>(memory_); }
+  std::byte* memory() const { return memory_; }
+
+  // Whether the name still leads to this object.
+  bool OwnsName() const;
+  void Unlink() const;
+
+ private:
+  static Result<ShmObject> OpenWith(const std::string& name, Access access, int flags, mode_t mode);
+  void Unmap();
+
+  std::string name_;
+  int fd_ = -1;
+  Access access_ = Access::kRead;
+  uint64_t device_ = 0;
+  uint64_t inode_ = 0;
+  uint64_t file_bytes_ = 0;
+  std::byte* memory_ = nullptr;
+  uint64_t mapped_bytes_ = 0;
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_SHM_OBJECT_H_

@@ -1,0 +1,52 @@
+#include "ring/system_error.h"
+
+#include <cerrno>
+#include <cstring>
+
+namespace ombus {
+namespace {
+
+struct Meaning {
+  StatusCode code;
+  std::string_view remedy;
+};
+
+Meaning MeaningOf(int error) {
+  switch (error) {
+    case EACCES:
+    case EPERM:
+      return {StatusCode::kPermissionDenied, "run as the owner, or check owner, group and mode"};
+    case ENOENT:
+      return {StatusCode::kNotFound, "start its producer, or check the name (ls /dev/shm)"};
+    case ENOSPC:
+    case ENOMEM:
+      return {StatusCode::kResourceExhausted, "free some memory (df /dev/shm)"};
+    case EMFILE:
+    case ENFILE:
+      return {StatusCode::kResourceExhausted, "raise the limit of open files (ulimit -n)"};
+    case ENOLCK:
+      return {StatusCode::kResourceExhausted, "the kernel is out of file locks"};
+    case EFBIG:
+      return {StatusCode::kResourceExhausted, "raise the file size limit (ulimit -f)"};
+    case ENOSYS:
+    case EOPNOTSUPP:
+      return {StatusCode::kUnsupported, "this kernel or sandbox does not allow the call"};
+    default:
+      return {StatusCode::kInternal, "not foreseen"};
+  }
+}
+
+}  // namespace
+
+Status SystemError(std::string_view call, std::string_view object, int error,
+                   std::string_view remedy) {
+  const Meaning meaning = MeaningOf(error);
+  const char* name = strerrorname_np(error);
+  std::string message(call);
+  message.append(" \"").append(object).append("\": ");
+  message.append(name != nullptr ? name : std::to_string(error).c_str());
+  message.append("; ").append(remedy.empty() ? meaning.remedy : remedy);
+  return Status(meaning.code, std::move(message));
+}
+
+}  // namespace ombus

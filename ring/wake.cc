@@ -1,0 +1,81 @@
+#include "ring/wake.h"
+
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstddef>
+#include <string>
+
+#include "ring/fence.h"
+#include "ring/system_error.h"
+
+namespace ombus {
+namespace {
+
+long Membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
+
+}  // namespace
+
+void RegisterForWakeBarrier() { (void)Membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED); }
+
+bool WakeBarrierWorks() {
+  const long commands = Membarrier(MEMBARRIER_CMD_QUERY);
+  return commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0;
+}
+
+void AnnounceSleeper(RingHeader& header, uint32_t waiter_bit, bool barrier_works) {
+  header.waiters.fetch_or(waiter_bit, std::memory_order_seq_cst);
+  if (!barrier_works || Membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0) FullFence();
+}
+
+void SleepOnWakeWord(RingHeader& header, uint32_t seen, uint64_t timeout_ns) {
+  const struct timespec timeout = {.tv_sec = static_cast<time_t>(timeout_ns / 1'000'000'000u),
+                                   .tv_nsec = static_cast<long>(timeout_ns % 1'000'000'000u)};
+  // Not FUTEX_PRIVATE_FLAG: the producer is another process.
+  (void)syscall(SYS_futex, reinterpret_cast<uint32_t*>(&header.wake_word), FUTEX_WAIT, seen,
+                &timeout, nullptr, 0);
+}
+
+void WakeSleepers(RingHeader& header, int fd) {
+  const uint32_t bits = header.waiters.exchange(0, std::memory_order_acq_rel);
+  const uint32_t word = header.wake_word.fetch_add(1, std::memory_order_release) + 1;
+  if ((bits & kWaiterFutex) != 0) {
+    (void)syscall(SYS_futex, reinterpret_cast<uint32_t*>(&header.wake_word), FUTEX_WAKE, INT_MAX,
+                  nullptr, nullptr, 0);
+  }
+  if ((bits & kWaiterFile) != 0) {
+    // A store through the mapping raises no IN_MODIFY, a write through the file does.
+    const ssize_t written = pwrite(fd, &word, sizeof word, offsetof(RingHeader, wake_touch));
+    (void)written;  // if refused, sleepers wake by their own timeout
+  }
+}
+
+Result<int> OpenWakeDescriptor(int object_fd, const char* name) {
+  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd < 0) {
+    return SystemError("inotify_init1", name, errno, "raise fs.inotify.max_user_instances");
+  }
+  // By the descriptor and not by the name, which may lead to another object by now.
+  const std::string path = "/proc/self/fd/" + std::to_string(object_fd);
+  if (inotify_add_watch(fd, path.c_str(), IN_MODIFY) < 0) {
+    const int error = errno;
+    close(fd);
+    return SystemError("inotify_add_watch", name, error,
+                       "needs /proc and fs.inotify.max_user_watches; use short timeouts instead");
+  }
+  return fd;
+}
+
+void DrainWakeDescriptor(int fd) {
+  alignas(struct inotify_event) char events[1024];
+  while (read(fd, events, sizeof events) > 0) {
+  }
+}
+
+}  // namespace ombus

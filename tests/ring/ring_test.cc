@@ -1,0 +1,328 @@
+// What a producer and its consumers of one process agree on.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "ombus/consumer.h"
+#include "ombus/producer.h"
+#include "ombus/ring_snapshot.h"
+#include "tests/ring/ring_test_name.h"
+
+namespace ombus {
+namespace {
+
+class RingTest : public testing::Test {
+ protected:
+  std::unique_ptr<Producer> MakeProducer(ProducerOptions options = {}) {
+    options.name = name_.str();
+    auto made = Producer::Create(options);
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    return made.ok() ? std::move(*made) : nullptr;
+  }
+  std::unique_ptr<Consumer> MakeConsumer(ConsumerOptions options = {}) {
+    options.name = name_.str();
+    auto made = Consumer::Open(options);
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    return made.ok() ? std::move(*made) : nullptr;
+  }
+  static PublishResult PublishText(Producer& producer, uint64_t wal_seq, const std::string& text) {
+    return producer.TryPublish({.wal_seq = wal_seq,
+                                .payload = text.data(),
+                                .size = static_cast<uint16_t>(text.size()),
+                                .type = 7});
+  }
+  static std::string TextOf(const Record& record) {
+    return std::string(static_cast<const char*>(record.payload), record.size);
+  }
+
+  RingTestName name_;
+};
+
+TEST_F(RingTest, TheObjectIsExactlyAsLargeAsTheFormulaSays) {
+  auto producer = MakeProducer();
+  struct stat info = {};
+  ASSERT_EQ(stat(("/dev/shm" + name_.str()).c_str(), &info), 0);
+  EXPECT_EQ(info.st_size, 1'053'184);
+  EXPECT_GE(info.st_blocks * 512, 1'053'184) << "the memory is reserved";
+}
+
+TEST_F(RingTest, APublishedRecordIsPolledAtOnceWithAllItsFields) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+  ASSERT_EQ(PublishText(*producer, 41, "an order"), PublishResult::kOk);
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 41u);
+  EXPECT_EQ(record.type, 7);
+  EXPECT_EQ(record.flags, 0);
+  EXPECT_EQ(TextOf(record), "an order");
+  EXPECT_TRUE(consumer->valid());
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+}
+
+TEST_F(RingTest, EverySizeUpToTheMaximumArrivesUnchanged) {
+  for (const bool crc : {false, true}) {
+    for (const uint32_t slot_size : {64u, 72u, 256u, 1032u}) {
+      auto producer = MakeProducer({.capacity = 16, .slot_size = slot_size, .crc32c = crc});
+      auto consumer = MakeConsumer();
+      std::string text;
+      for (uint32_t size = 0; size <= producer->payload_max(); ++size) {
+        ASSERT_EQ(PublishText(*producer, size, text), PublishResult::kOk);
+        Record record;
+        ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord) << size;
+        ASSERT_EQ(TextOf(record), text);
+        consumer->Release();
+        text.push_back(static_cast<char>('!' + size * 7 % 90));
+      }
+      EXPECT_EQ(PublishText(*producer, 0, text), PublishResult::kTooLarge);
+    }
+  }
+}
+
+TEST_F(RingTest, AFullRingRefusesUntilTheSlowestConsumerHasReleased) {
+  auto producer = MakeProducer({.capacity = 8});
+  auto fast = MakeConsumer();
+  auto slow = MakeConsumer();
+  for (uint64_t i = 0; i < 8; ++i) ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+  EXPECT_EQ(PublishText(*producer, 8, "x"), PublishResult::kFull);
+  Record record;
+  while (fast->Poll(&record) == PollResult::kRecord) {
+  }
+  EXPECT_EQ(PublishText(*producer, 8, "x"), PublishResult::kFull);
+  ASSERT_EQ(slow->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(PublishText(*producer, 8, "x"), PublishResult::kFull) << "its view is still held";
+  slow->Release();
+  EXPECT_EQ(PublishText(*producer, 8, "x"), PublishResult::kOk);
+  EXPECT_EQ(producer->Publish({.wal_seq = 9}, 1000), PublishResult::kTimedOut);
+}
+
+TEST_F(RingTest, WithoutConsumersTheProducerIsNeverHeldBack) {
+  auto producer = MakeProducer({.capacity = 2});
+  for (uint64_t i = 0; i < 100; ++i) ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+  auto consumer = MakeConsumer();
+  EXPECT_EQ(consumer->tail(), 100u) << "who joins starts at the live head";
+}
+
+TEST_F(RingTest, AConsumerThatLeavesNoLongerHoldsTheProducerBack) {
+  auto producer = MakeProducer({.capacity = 4});
+  auto consumer = MakeConsumer();
+  for (uint64_t i = 0; i < 4; ++i) ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+  EXPECT_EQ(PublishText(*producer, 4, "x"), PublishResult::kFull);
+  EXPECT_EQ(producer->live_consumers(), 1u);
+  consumer.reset();
+  EXPECT_EQ(producer->live_consumers(), 0u);
+  EXPECT_EQ(PublishText(*producer, 4, "x"), PublishResult::kOk);
+}
+
+TEST_F(RingTest, ABatchIsPublishedInOrderAndPolledInOneCall) {
+  auto producer = MakeProducer({.capacity = 128});
+  auto consumer = MakeConsumer();
+  std::vector<Record> in(100);
+  std::vector<uint64_t> payloads(100);
+  for (uint64_t i = 0; i < 100; ++i) {
+    payloads[i] = i * i;
+    in[i] = {.wal_seq = i + 5, .payload = &payloads[i], .size = 8, .type = 1};
+  }
+  size_t published = 0;
+  ASSERT_EQ(producer->TryPublishBatch(in, &published), PublishResult::kOk);
+  EXPECT_EQ(published, 100u);
+  std::vector<Record> out(128);
+  const BatchResult batch = consumer->PollBatch(out);
+  ASSERT_EQ(batch.count, 100u);
+  EXPECT_EQ(batch.end, PollResult::kEmpty);
+  for (uint64_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(out[i].wal_seq, i + 5);
+    EXPECT_EQ(std::memcmp(out[i].payload, &payloads[i], 8), 0);
+  }
+  ASSERT_EQ(producer->TryPublishBatch(in, &published), PublishResult::kFull);
+  EXPECT_EQ(published, 28u);
+  EXPECT_EQ(consumer->PollBatch(out).count, 28u);
+}
+
+TEST_F(RingTest, ABatchWithOneRecordTooLargeIsRefusedWhole) {
+  auto producer = MakeProducer({.slot_size = 64});
+  auto consumer = MakeConsumer();
+  const char bytes[64] = {};
+  const Record in[] = {{.payload = bytes, .size = 40}, {.payload = bytes, .size = 41}};
+  size_t published = 9;
+  EXPECT_EQ(producer->PublishBatch(in, kWaitForever, &published), PublishResult::kTooLarge);
+  EXPECT_EQ(published, 0u);
+  EXPECT_EQ(producer->head(), 0u);
+}
+
+TEST_F(RingTest, DrainHandsOutEveryRecordInPlace) {
+  auto producer = MakeProducer({.capacity = 64});
+  auto consumer = MakeConsumer();
+  uint64_t next = 0, sent = 0;
+  for (int round = 0; round < 50; ++round) {
+    while (producer->TryPublish({.wal_seq = sent, .payload = &sent, .size = 8}) ==
+           PublishResult::kOk) {
+      ++sent;
+    }
+    const BatchResult drained = consumer->Drain(1000, [&](const Record& record) {
+      EXPECT_EQ(record.wal_seq, next);
+      EXPECT_EQ(std::memcmp(record.payload, &next, 8), 0);
+      ++next;
+    });
+    EXPECT_EQ(drained.end, PollResult::kEmpty);
+    EXPECT_EQ(consumer->Drain(10, [](const Record&) {}).count, 0u);
+  }
+  EXPECT_EQ(next, sent);
+  EXPECT_EQ(sent, 50u * 64);
+}
+
+TEST_F(RingTest, ReservedRoomBecomesARecordAtCommit) {
+  auto producer = MakeProducer({.capacity = 4});
+  auto consumer = MakeConsumer();
+  for (int i = 0; i < 4; ++i) {
+    void* room = producer->TryReserve();
+    ASSERT_NE(room, nullptr);
+    EXPECT_EQ(producer->TryReserve(), room);
+    std::memcpy(room, "in place", 8);
+    Record record;
+    EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+    EXPECT_EQ(producer->Commit(i, 3, static_cast<uint16_t>(producer->payload_max() + 1)),
+              PublishResult::kTooLarge);
+    ASSERT_EQ(producer->Commit(i, 3, 8), PublishResult::kOk);
+    ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+    EXPECT_EQ(TextOf(record), "in place");
+  }
+  consumer->Release();
+  auto blocking = MakeConsumer();
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(PublishText(*producer, 4, "x"), PublishResult::kOk);
+  EXPECT_EQ(producer->TryReserve(), nullptr);
+  EXPECT_EQ(producer->Commit(9, 3, 0), PublishResult::kFull);
+}
+
+TEST_F(RingTest, GapsAreReportedWithWhatWasExpected) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  Record record;
+  (void)PublishText(*producer, 100, "first: no gap");
+  (void)PublishText(*producer, 101, "");
+  (void)PublishText(*producer, 105, "");
+  (void)PublishText(*producer, 106, "");
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kGap);
+  EXPECT_EQ(record.wal_seq, 105u);
+  EXPECT_EQ(record.flags, kRecordGap);
+  EXPECT_EQ(consumer->expected_wal_seq(), 102u);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+}
+
+TEST_F(RingTest, GapsInsideABatchAreFlaggedOnTheirRecord) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  for (const uint64_t seq : {1, 2, 9, 10}) (void)PublishText(*producer, seq, "");
+  Record out[8];
+  ASSERT_EQ(consumer->PollBatch(out).count, 4u);
+  EXPECT_EQ(out[1].flags, 0);
+  EXPECT_EQ(out[2].flags, kRecordGap);
+  EXPECT_EQ(out[3].flags, 0);
+}
+
+TEST_F(RingTest, ReordersAreReportedOnlyToThoseWhoAsk) {
+  auto producer = MakeProducer();
+  auto tolerant = MakeConsumer();
+  auto strict = MakeConsumer({.reject_reorder = true});
+  for (const uint64_t seq : {1, 2, 1, 3}) (void)PublishText(*producer, seq, "");
+  Record record;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(tolerant->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(strict->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(strict->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(strict->Poll(&record), PollResult::kReorder);
+  EXPECT_EQ(record.flags, kRecordReorder);
+  EXPECT_EQ(strict->Poll(&record), PollResult::kRecord) << "a late record makes no gap";
+}
+
+TEST_F(RingTest, AClosedStreamIsDrainedBeforeItsEndIsTold) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  (void)PublishText(*producer, 1, "last");
+  producer->Close();
+  EXPECT_EQ(PublishText(*producer, 2, "late"), PublishResult::kClosed);
+  EXPECT_EQ(producer->TryReserve(), nullptr);
+  EXPECT_EQ(producer->WaitForRoom(0), PublishResult::kClosed);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+}
+
+TEST_F(RingTest, ATakeoverInTheSameProcessGivesANewObjectAndTellsReadersOnce) {
+  auto old = MakeProducer();
+  auto consumer = MakeConsumer();
+  (void)PublishText(*old, 1, "before");
+  auto producer = MakeProducer();
+  (void)PublishText(*old, 2, "by the old handle, afterwards");
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_TRUE(consumer->replaced());
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+  auto again = MakeConsumer();
+  old.reset();
+  EXPECT_EQ(PublishText(*producer, 3, "new"), PublishResult::kOk);
+  ASSERT_EQ(again->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(TextOf(record), "new");
+  EXPECT_FALSE(again->replaced());
+}
+
+TEST_F(RingTest, AClosedStreamThatKeptItsNameIsResumedInPlace) {
+  auto producer = MakeProducer({.unlink_on_close = false});
+  auto consumer = MakeConsumer();
+  (void)PublishText(*producer, 1, "one");
+  const uint64_t epoch = producer->epoch();
+  producer.reset();
+  producer = MakeProducer();
+  EXPECT_NE(producer->epoch(), epoch);
+  EXPECT_EQ(producer->head(), 1u);
+  (void)PublishText(*producer, 2, "two");
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(TextOf(record), "two");
+  EXPECT_EQ(consumer->epoch(), producer->epoch());
+}
+
+TEST_F(RingTest, LinesAreClaimedByIndexOrAnyFreeOne) {
+  auto producer = MakeProducer({.max_consumers = 3});
+  auto second = MakeConsumer({.consumer_index = 1});
+  EXPECT_EQ(MakeConsumer()->index(), 0u);
+  auto a = MakeConsumer(), b = MakeConsumer();
+  EXPECT_EQ(a->index(), 0u);
+  EXPECT_EQ(b->index(), 2u);
+  const auto taken = Consumer::Open({.name = name_.str(), .consumer_index = 1});
+  EXPECT_EQ(taken.status().code(), StatusCode::kAlreadyExists);
+  EXPECT_NE(taken.status().message().find(std::to_string(getpid())), std::string::npos);
+  EXPECT_EQ(Consumer::Open({.name = name_.str()}).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(Consumer::Open({.name = name_.str(), .consumer_index = 3}).status().code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_F(RingTest, ASnapshotShowsHeadTailsAndWhoLives) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer({.consumer_index = 2});
+  for (uint64_t i = 1; i <= 5; ++i) (void)PublishText(*producer, i * 10, "x");
+  auto snapshot = ReadRingSnapshot(name_.str());
+  ASSERT_TRUE(snapshot.ok()) << snapshot.status().message();
+  EXPECT_EQ(snapshot->head, 5u);
+  EXPECT_EQ(snapshot->last_wal_seq, 50u);
+  EXPECT_TRUE(snapshot->producer_alive);
+  EXPECT_EQ(snapshot->epoch, producer->epoch());
+  EXPECT_EQ(snapshot->total_bytes, 1'053'184u);
+  ASSERT_EQ(snapshot->consumers.size(), 1u);
+  EXPECT_EQ(snapshot->consumers[0].index, 2u);
+  EXPECT_EQ(snapshot->consumers[0].lag_records, 5u);
+  EXPECT_TRUE(snapshot->consumers[0].owner_alive);
+  EXPECT_EQ(snapshot->consumers[0].state, LineState::kLive);
+}
+
+}  // namespace
+}  // namespace ombus
