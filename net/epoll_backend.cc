@@ -11,9 +11,6 @@
 namespace ombus::net {
 namespace {
 
-// What one multishot receive takes at a time. Peers of a server say little.
-constexpr size_t kReceiveBytes = 16 * 1024;
-
 template <typename Call>
 int32_t RetryOnSignal(Call call) {
   for (;;) {
@@ -25,12 +22,13 @@ int32_t RetryOnSignal(Call call) {
 
 }  // namespace
 
-Result<std::unique_ptr<EpollBackend>> EpollBackend::Create() {
+Result<std::unique_ptr<EpollBackend>> EpollBackend::Create(const BackendOptions& options) {
   UniqueFd epoll(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.ok()) {
     return SystemStatus("epoll_create1", "epoll", errno, "check the descriptor limit (ulimit -n)");
   }
-  return std::unique_ptr<EpollBackend>(new EpollBackend(std::move(epoll), kReceiveBytes));
+  return std::unique_ptr<EpollBackend>(new EpollBackend(
+      std::move(epoll), options.receive_buffers == 0 ? 0 : options.receive_buffer_bytes));
 }
 
 EpollBackend::EpollBackend(UniqueFd epoll, size_t receive_bytes)
@@ -137,13 +135,38 @@ int EpollBackend::WaitEvents(uint64_t timeout_ns) {
   return errno == EINTR ? 0 : -errno;
 }
 
-void EpollBackend::CloseNow(Socket& socket, int fd) {
+void EpollBackend::Retire(Socket& socket) {
   const uint32_t generation = socket.generation;
   socket = Socket{};
   socket.generation = generation;
   --open_sockets_;
+}
+
+int32_t EpollBackend::CloseNow(int fd) {
   ++stats_.enters;
-  close(fd);
+  // A forked child may hold a copy of the descriptor: without this its events would go on.
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  return close(fd) == 0 ? 0 : -errno;
+}
+
+// One of a kind at a time.
+bool EpollBackend::IsArmed(const Socket& socket, Op op) {
+  switch (op) {
+    case Op::kAccept:
+      return socket.accept.armed;
+    case Op::kReceive:
+      return socket.receive.armed;
+    case Op::kPollIn:
+      return socket.poll_in.armed;
+    case Op::kPollOut:
+      return socket.poll_out.armed;
+    case Op::kConnect:
+      return socket.connect.armed;
+    case Op::kSend:
+    case Op::kClose:
+      break;
+  }
+  return false;
 }
 
 uint64_t EpollBackend::NowNs() const {

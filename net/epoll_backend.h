@@ -22,13 +22,14 @@
 #include <vector>
 
 #include "net/backend.h"
+#include "net/backend_options.h"
 #include "net/socket.h"
 
 namespace ombus::net {
 
 class EpollBackend {
  public:
-  static Result<std::unique_ptr<EpollBackend>> Create();
+  static Result<std::unique_ptr<EpollBackend>> Create(const BackendOptions& options = {});
   ~EpollBackend();
   EpollBackend(const EpollBackend&) = delete;
   EpollBackend& operator=(const EpollBackend&) = delete;
@@ -92,7 +93,8 @@ class EpollBackend {
   int32_t ConnectResult(int fd) const;  // -EINPROGRESS while it is under way
   bool PollNow(int fd) const;
   int WaitEvents(uint64_t timeout_ns);
-  void CloseNow(Socket& socket, int fd);
+  void Retire(Socket& socket);  // nothing more is taken for it
+  int32_t CloseNow(int fd);
 
   template <typename Sink>
   void Deliver(Sink& sink, uint64_t token, Op op, int32_t result, bool more = false,
@@ -107,6 +109,7 @@ class EpollBackend {
   }
   template <typename Sink>
   void Start(Sink& sink, const Queued& queued);
+  static bool IsArmed(const Socket& socket, Op op);
   template <typename Sink>
   void CloseSocket(Sink& sink, SocketId id, uint64_t token);
   template <typename Sink>
@@ -161,6 +164,7 @@ void EpollBackend::Start(Sink& sink, const Queued& queued) {
   const SocketId id = queued.id;
   if (!Usable(id)) return Deliver(sink, queued.token, queued.op, -EBADF);
   Socket& socket = sockets_[id];
+  if (IsArmed(socket, queued.op)) return Deliver(sink, queued.token, queued.op, -EALREADY);
   switch (queued.op) {
     case Op::kSend: {
       const int32_t sent = SendNow(id, queued.bytes);
@@ -179,6 +183,10 @@ void EpollBackend::Start(Sink& sink, const Queued& queued) {
       socket.accept = {true, queued.token};
       return TryAccepts(sink, id);
     case Op::kReceive:
+      if (queued.into.empty() && receive_buffer_.empty()) {
+        ++stats_.receive_buffer_shortages;
+        return Deliver(sink, queued.token, Op::kReceive, -ENOBUFS);
+      }
       socket.receive = {true, queued.token};
       socket.into = queued.into;
       return TryReceives(sink, id);
@@ -196,7 +204,7 @@ void EpollBackend::Start(Sink& sink, const Queued& queued) {
 template <typename Sink>
 void EpollBackend::CloseSocket(Sink& sink, SocketId id, uint64_t token) {
   const Socket closing = sockets_[id];  // a copy: the sink may adopt and grow sockets_
-  CloseNow(sockets_[id], id);
+  Retire(sockets_[id]);
   const auto cancel = [&](const Pending& pending, Op op) {
     if (pending.armed) Deliver(sink, pending.token, op, -ECANCELED);
   };
@@ -205,7 +213,8 @@ void EpollBackend::CloseSocket(Sink& sink, SocketId id, uint64_t token) {
   cancel(closing.poll_in, Op::kPollIn);
   cancel(closing.poll_out, Op::kPollOut);
   cancel(closing.connect, Op::kConnect);
-  Deliver(sink, token, Op::kClose, 0);
+  // Only now: closed earlier, its number could come back to the sink as another socket's id.
+  Deliver(sink, token, Op::kClose, CloseNow(id));
 }
 
 template <typename Sink>

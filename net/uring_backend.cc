@@ -1,0 +1,244 @@
+// Queueing and reaping; set-up is in uring_setup.cc, system calls are in uring_enter.cc.
+#include "net/uring_backend.h"
+
+#include <poll.h>
+#include <time.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "net/socket.h"
+#include "net/uring_user_data.h"
+
+namespace ombus::net {
+namespace {
+
+constexpr size_t kSendBytesMax = size_t{1} << 30;
+
+uint64_t Tag(SocketId id, const SocketSlot& slot, uint8_t kind) {
+  return UserData{.kind = kind, .generation = slot.generation, .id = id}.Pack();
+}
+
+uint64_t Tag(SocketId id, const SocketSlot& slot, Op op) {
+  return Tag(id, slot, static_cast<uint8_t>(op));
+}
+
+}  // namespace
+
+UringBackend::Slot* UringBackend::Begin(SocketId id, Op op, uint64_t token) {
+  Slot* slot = table_.Find(id);
+  if (slot != nullptr && slot->closing) slot = nullptr;
+  if (slot != nullptr && !slot->has(op)) {
+    slot->Begin(op, token);
+    return slot;
+  }
+  refused_.push_back({.token = token,
+                      .op = op,
+                      .more = false,
+                      .result = slot == nullptr ? -EBADF : -EALREADY,
+                      .data = {}});
+  return nullptr;
+}
+
+// Order is kept: once something waits in the backlog, everything goes there.
+io_uring_sqe* UringBackend::NewSqe() {
+  if (backlog_.empty()) {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    if (sqe != nullptr) return sqe;
+  }
+  return &backlog_.emplace_back();
+}
+
+void UringBackend::Accept(SocketId id, uint64_t token) {
+  const Slot* slot = Begin(id, Op::kAccept, token);
+  if (slot == nullptr) return;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_multishot_accept(sqe, slot->fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  sqe->user_data = Tag(id, *slot, Op::kAccept);
+}
+
+void UringBackend::Receive(SocketId id, uint64_t token) {
+  Slot* slot = Begin(id, Op::kReceive, token);
+  if (slot == nullptr) return;
+  if (buffers_.empty()) {
+    slot->End(Op::kReceive);
+    ++stats_.receive_buffer_shortages;
+    refused_.push_back(
+        {.token = token, .op = Op::kReceive, .more = false, .result = -ENOBUFS, .data = {}});
+    return;
+  }
+  slot->into = nullptr;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_recv_multishot(sqe, slot->fd, nullptr, 0, 0);
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = UringBuffers::kGroup;
+  sqe->user_data = Tag(id, *slot, Op::kReceive);
+}
+
+void UringBackend::ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t token) {
+  Slot* slot = Begin(id, Op::kReceive, token);
+  if (slot == nullptr) return;
+  slot->into = into.data();
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_recv(sqe, slot->fd, into.data(), std::min(into.size(), kSendBytesMax), 0);
+  sqe->user_data = Tag(id, *slot, Op::kReceive);
+}
+
+bool UringBackend::InRegion(std::span<const std::byte> bytes) const {
+  const auto start = reinterpret_cast<uintptr_t>(bytes.data());
+  const auto region = reinterpret_cast<uintptr_t>(region_.data());
+  const uintptr_t offset = start - region;  // huge where it starts below
+  return offset < region_.size() && bytes.size() <= region_.size() - offset;
+}
+
+void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
+  const Slot* slot = Begin(id, Op::kSend, token);
+  if (slot == nullptr) return;
+  bytes = bytes.first(std::min(bytes.size(), kSendBytesMax));
+  io_uring_sqe* sqe = NewSqe();
+  if (InRegion(bytes)) return PrepareFixedWrite(sqe, id, *slot, bytes);
+  const int fd = slot->registered_file ? id : slot->fd;
+  io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (slot->registered_file) sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = Tag(id, *slot, Op::kSend);
+  ++stats_.sends_plain;
+}
+
+void UringBackend::PrepareFixedWrite(io_uring_sqe* sqe, SocketId id, const Slot& slot,
+                                     std::span<const std::byte> bytes) {
+  const int fd = slot.registered_file ? id : slot.fd;
+  io_uring_prep_write_fixed(sqe, fd, bytes.data(), static_cast<unsigned>(bytes.size()), 0, 0);
+  sqe->rw_flags = static_cast<int>(write_flags_);
+  if (slot.registered_file) sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = Tag(id, slot, kFixedSend);
+  ++stats_.sends_fixed;
+  ++fixed_queued_;
+}
+
+void UringBackend::PollOut(SocketId id, uint64_t token) {
+  const Slot* slot = Begin(id, Op::kPollOut, token);
+  if (slot == nullptr) return;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_poll_add(sqe, slot->fd, POLLOUT);
+  sqe->user_data = Tag(id, *slot, Op::kPollOut);
+}
+
+void UringBackend::PollIn(SocketId id, uint64_t token) {
+  const Slot* slot = Begin(id, Op::kPollIn, token);
+  if (slot == nullptr) return;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_poll_add(sqe, slot->fd, POLLIN);
+  sqe->user_data = Tag(id, *slot, Op::kPollIn);
+}
+
+void UringBackend::Connect(SocketId id, const sockaddr_storage& address, uint64_t token) {
+  const Slot* slot = Begin(id, Op::kConnect, token);
+  if (slot == nullptr) return;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_connect(sqe, slot->fd, reinterpret_cast<const sockaddr*>(&address),
+                        AddressBytes(address));
+  sqe->user_data = Tag(id, *slot, Op::kConnect);
+}
+
+// Closing a descriptor does not end its requests: they are cancelled, the registered file is given
+// up, and when all of it has completed the descriptor is closed.
+void UringBackend::Close(SocketId id, uint64_t token) {
+  Slot* slot = Begin(id, Op::kClose, token);
+  if (slot == nullptr) return;
+  slot->End(Op::kClose);  // its token stays; it is complete when nothing else is pending
+  slot->closing = true;
+  if (slot->pending != 0) {
+    io_uring_sqe* cancel = NewSqe();
+    io_uring_prep_cancel_fd(cancel, slot->fd, IORING_ASYNC_CANCEL_ALL);
+    cancel->user_data = Tag(id, *slot, kInternal);
+    ++slot->internal_pending;
+  }
+  if (slot->registered_file) {
+    io_uring_sqe* unregister = NewSqe();
+    io_uring_prep_close_direct(unregister, static_cast<unsigned>(id));
+    unregister->user_data = Tag(id, *slot, kInternal);
+    ++slot->internal_pending;
+  }
+  CheckClosed(id, *slot);
+}
+
+void UringBackend::CheckClosed(SocketId id, const Slot& slot) {
+  if (slot.closing && slot.pending == 0 && slot.internal_pending == 0) closed_.push_back(id);
+}
+
+void UringBackend::FinishClose(SocketId id, Completion* completion) {
+  const Slot& slot = *table_.Find(id);
+  const int result = close(slot.fd) == 0 ? 0 : -errno;
+  *completion = {.token = slot.token(Op::kClose),
+                 .op = Op::kClose,
+                 .more = false,
+                 .result = result,
+                 .data = {}};
+  table_.Free(id);
+}
+
+bool UringBackend::Next(Completion* completion) {
+  if (held_buffer_ >= 0) buffers_.GiveBack(static_cast<uint16_t>(std::exchange(held_buffer_, -1)));
+  if (next_refusing_ < refusing_.size()) {
+    *completion = refusing_[next_refusing_++];
+    return true;
+  }
+  for (;;) {
+    if (!closed_.empty()) {
+      const SocketId id = closed_.back();
+      closed_.pop_back();
+      FinishClose(id, completion);
+      return true;
+    }
+    if (reap_left_ == 0) return false;
+    --reap_left_;
+    io_uring_cqe* cqe = nullptr;
+    unsigned head = 0;
+    io_uring_for_each_cqe(&ring_, head, cqe) { break; }
+    const bool converted = Convert(*cqe, completion);
+    io_uring_cq_advance(&ring_, 1);
+    if (converted) return true;
+  }
+}
+
+bool UringBackend::Convert(const io_uring_cqe& cqe, Completion* completion) {
+  const UserData tag = UserData::Unpack(cqe.user_data);
+  Slot* slot = table_.Find(tag.id);
+  if (slot == nullptr || (slot->generation & UserData::kGenerationMask) != tag.generation) {
+    return false;
+  }
+  if (tag.kind == kInternal) {
+    --slot->internal_pending;
+    CheckClosed(tag.id, *slot);
+    return false;
+  }
+  const Op op = tag.kind == kFixedSend ? Op::kSend : static_cast<Op>(tag.kind);
+  *completion = {.token = slot->token(op),
+                 .op = op,
+                 .more = (cqe.flags & IORING_CQE_F_MORE) != 0,
+                 .result = cqe.res,
+                 .data = {}};
+  if (op == Op::kReceive) ConvertReceive(*slot, cqe, completion);
+  if (!completion->more) slot->End(op);
+  CheckClosed(tag.id, *slot);
+  return true;
+}
+
+void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion) {
+  if (cqe.res == -ENOBUFS) ++stats_.receive_buffer_shortages;
+  const size_t size = cqe.res > 0 ? static_cast<size_t>(cqe.res) : 0;
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    held_buffer_ = static_cast<int>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+    completion->data = buffers_.Bytes(static_cast<uint16_t>(held_buffer_), size);
+  } else if (slot.into != nullptr) {
+    completion->data = {slot.into, size};
+  }
+}
+
+uint64_t UringBackend::NowNs() const {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace ombus::net

@@ -1,0 +1,123 @@
+// UringBackend: the Backend contract over io_uring. All that a turn queued goes to the kernel in
+// one system call, and a turn with nothing to do makes none.
+//
+// Requests that stay pending (accept, receive, poll, connect) use the plain descriptor, sends the
+// registered one: on kernels before 6.10 a pending request on a registered file delays the release
+// of every file that is unregistered after it started.
+// Results of a kind come in order; a turn may return early without a completion, on a signal say.
+//
+// Threads: one at a time, the same from the first Turn on (the kernel holds a SINGLE_ISSUER ring to
+// it). Create, RegisterMemory, Adopt and the queueing calls before that, and the destructor, may be
+// in another thread. Not for regular files.
+#ifndef OMBUS_NET_URING_BACKEND_H_
+#define OMBUS_NET_URING_BACKEND_H_
+
+#include <pthread.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "net/backend.h"
+#include "net/backend_options.h"
+#include "net/socket_table.h"
+#include "net/uring_buffers.h"
+#include "net/uring_compat.h"
+
+namespace ombus::net {
+
+class UringBackend {
+ public:
+  static Result<std::unique_ptr<UringBackend>> Create(const BackendOptions& options = {});
+  ~UringBackend();  // cancels what is pending and closes what it has adopted
+  UringBackend(const UringBackend&) = delete;
+  UringBackend& operator=(const UringBackend&) = delete;
+
+  // Pins the region until the back end is destroyed, or the next call. Refused where the limit on
+  // locked memory is lower than the region; then sends are plain and note() says so.
+  Status RegisterMemory(std::span<std::byte> region);
+  Result<SocketId> Adopt(int fd);  // when it fails, the descriptor stays the caller's
+  void Accept(SocketId id, uint64_t token);
+  void Receive(SocketId id, uint64_t token);
+  void ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t token);
+  void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token);
+  void PollOut(SocketId id, uint64_t token);
+  void PollIn(SocketId id, uint64_t token);
+  void Connect(SocketId id, const sockaddr_storage& address, uint64_t token);
+  void Close(SocketId id, uint64_t token);
+
+  template <typename Sink>
+  Status Turn(Sink& sink, uint64_t timeout_ns) {
+    const Status status = Enter(timeout_ns);
+    Completion completion;
+    while (Next(&completion)) sink.OnCompletion(completion);
+    return status;
+  }
+
+  uint64_t NowNs() const;
+  BackendStats stats() const { return stats_; }
+  const char* name() const { return "io_uring"; }
+  std::string note() const { return note_; }
+
+  // For tests: without RWF_NOSIGNAL, as on kernels before 6.18, the signal mask does its work.
+  void AvoidNoSignalWrites();
+
+ private:
+  struct Slot : SocketSlot {
+    bool registered_file = false;
+    uint8_t internal_pending = 0;  // cancel and unregister, while it closes
+    std::byte* into = nullptr;     // of a pending ReceiveInto; null for Receive
+  };
+
+  explicit UringBackend(const BackendOptions& options);
+  Status SetUp(const BackendOptions& options);
+  void RegisterFiles(const BackendOptions& options);
+  Status Start();  // in the thread that runs it
+  void CancelAll();
+
+  // Queueing.
+  Slot* Begin(SocketId id, Op op, uint64_t token);  // null: refused, and a completion says so
+  io_uring_sqe* NewSqe();                           // never null
+  bool InRegion(std::span<const std::byte> bytes) const;
+  void PrepareFixedWrite(io_uring_sqe* sqe, SocketId id, const Slot& slot,
+                         std::span<const std::byte> bytes);
+
+  // Submitting.
+  Status Enter(uint64_t timeout_ns);
+  void FillFromBacklog();
+  bool KernelHasNews() const;
+  int EnterOnce(uint64_t wait_ns);
+  int CallKernel(uint64_t wait_ns);
+  bool SawEpipe(unsigned ready_before) const;
+
+  // Reaping: one completion a call, until it returns false.
+  bool Next(Completion* completion);
+  bool Convert(const io_uring_cqe& cqe, Completion* completion);
+  void ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
+  void CheckClosed(SocketId id, const Slot& slot);
+  void FinishClose(SocketId id, Completion* completion);
+
+  UringBuffers buffers_;  // outlives the ring
+  io_uring ring_{};
+  SocketTable<Slot> table_;
+  std::vector<io_uring_sqe> backlog_;  // what did not fit into the submission queue, in order
+  std::vector<Completion> refused_, refusing_;  // since this turn began, and before it
+  std::vector<SocketId> closed_;                // ready for their kClose
+  size_t next_refusing_ = 0;
+  std::span<std::byte> region_;
+  unsigned write_flags_ = 0;
+  uint32_t files_ = 0;         // registered file slots
+  uint32_t fixed_queued_ = 0;  // WRITE_FIXED not yet submitted
+  unsigned reap_left_ = 0;
+  int held_buffer_ = -1;  // the sink is looking at it
+  bool has_ring_ = false, started_ = false;
+  pthread_t thread_{};  // once started
+  std::string note_;
+  BackendStats stats_;
+};
+
+static_assert(Backend<UringBackend>);
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_URING_BACKEND_H_

@@ -1,0 +1,92 @@
+// UringBackend's system calls: when to enter the kernel, for how long, and SIGPIPE.
+#include <algorithm>
+
+#include "net/sigpipe_guard.h"
+#include "net/socket.h"
+#include "net/uring_backend.h"
+#include "net/uring_user_data.h"
+
+namespace ombus::net {
+
+Status UringBackend::Enter(uint64_t timeout_ns) {
+  if (!started_) {
+    if (Status status = Start(); !status.ok()) return status;
+  }
+  refusing_.clear();
+  refusing_.swap(refused_);
+  next_refusing_ = 0;
+  int result = 0;
+  do {
+    FillFromBacklog();
+    const bool wait =
+        backlog_.empty() && refusing_.empty() && closed_.empty() && io_uring_cq_ready(&ring_) == 0;
+    const uint64_t wait_ns = wait ? timeout_ns : 0;
+    if (io_uring_sq_ready(&ring_) == 0 && wait_ns == 0 && !KernelHasNews()) break;
+    result = EnterOnce(wait_ns);
+  } while (result >= 0 && !backlog_.empty());
+  reap_left_ = io_uring_cq_ready(&ring_);
+  // Busy and again mean that completions have to be reaped first; the next turn goes on.
+  if (result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
+      result == -EAGAIN) {
+    return Status();
+  }
+  return SystemStatus("io_uring_enter", "io_uring", -result,
+                      result == -EEXIST ? "call Turn in one thread only" : "restart this program");
+}
+
+void UringBackend::FillFromBacklog() {
+  size_t moved = 0;
+  while (moved < backlog_.size()) {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) break;
+    *sqe = backlog_[moved++];
+  }
+  backlog_.erase(backlog_.begin(), backlog_.begin() + static_cast<ptrdiff_t>(moved));
+}
+
+// Completions that the kernel holds back until it is entered: deferred work, or overflow.
+bool UringBackend::KernelHasNews() const {
+  return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+}
+
+int UringBackend::EnterOnce(uint64_t wait_ns) {
+  ++stats_.enters;
+  const bool may_signal = fixed_queued_ > 0 && (write_flags_ & kWriteNoSignal) == 0;
+  fixed_queued_ = 0;
+  int result;
+  if (may_signal) {
+    SigpipeGuard guard;
+    const unsigned ready_before = io_uring_cq_ready(&ring_);
+    result = CallKernel(wait_ns);
+    if (SawEpipe(ready_before)) guard.set_raised();
+  } else {
+    result = CallKernel(wait_ns);
+  }
+  if (io_uring_cq_has_overflow(&ring_)) ++stats_.completion_overflows;
+  return result;
+}
+
+int UringBackend::CallKernel(uint64_t wait_ns) {
+  if (wait_ns == 0) return io_uring_submit_and_get_events(&ring_);
+  if (wait_ns == kForeverNs) return io_uring_submit_and_wait(&ring_, 1);
+  __kernel_timespec timeout = {.tv_sec = static_cast<int64_t>(wait_ns / 1'000'000'000),
+                               .tv_nsec = static_cast<long long>(wait_ns % 1'000'000'000)};
+  io_uring_cqe* unused = nullptr;
+  return io_uring_submit_and_wait_timeout(&ring_, &unused, 1, &timeout, nullptr);
+}
+
+// Whether a WRITE_FIXED among the new completions met a closed peer. Where some overflowed out of
+// sight it is assumed.
+bool UringBackend::SawEpipe(unsigned ready_before) const {
+  if (io_uring_cq_has_overflow(&ring_)) return true;
+  io_uring_cqe* cqe = nullptr;
+  unsigned head = 0;
+  unsigned seen = 0;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    if (seen++ < ready_before || cqe->res != -EPIPE) continue;
+    if (UserData::Unpack(cqe->user_data).kind == kFixedSend) return true;
+  }
+  return false;
+}
+
+}  // namespace ombus::net

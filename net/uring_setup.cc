@@ -1,0 +1,170 @@
+// UringBackend's beginning and end: the ring, its files and memory, and taking it all down.
+#include <sys/resource.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "absl/strings/str_cat.h"
+#include "net/socket.h"
+#include "net/uring_backend.h"
+#include "net/uring_probe.h"
+#include "net/uring_user_data.h"
+
+namespace ombus::net {
+namespace {
+
+constexpr size_t kRegionBytesMax = size_t{1} << 30;  // the kernel's, for one registered buffer
+constexpr uint32_t kFilesMin = 64, kFilesMax = 32768;
+constexpr int kCancelTurnsMax = 64;
+constexpr uint64_t kCancelTurnNs = 1'000'000;
+
+// A queue as long as a turn has sessions makes it one system call; longer than that only costs
+// cache, since its entries are used in turn.
+uint32_t QueueEntries(const BackendOptions& options) {
+  const uint32_t wanted =
+      options.queue_entries != 0 ? options.queue_entries : options.sockets_hint + 8;
+  return std::bit_ceil(std::clamp(wanted, 8u, 4096u));
+}
+
+std::string LockedLimit() {
+  rlimit limit{};
+  getrlimit(RLIMIT_MEMLOCK, &limit);
+  if (limit.rlim_cur == RLIM_INFINITY) return "unlimited";
+  return absl::StrCat(limit.rlim_cur >> 10, " KiB");
+}
+
+Status RegisterMemoryError(size_t bytes, int error) {
+  const std::string object = absl::StrCat(bytes >> 10, " KiB");
+  if (error != ENOMEM) {
+    return SystemStatus("io_uring_register(BUFFERS)", object, error,
+                        "sends are plain, which costs little");
+  }
+  return SystemStatus("io_uring_register(BUFFERS)", object, error,
+                      absl::StrCat("sends are plain; locked memory is limited to ", LockedLimit(),
+                                   " for this user: raise `ulimit -l` (LimitMEMLOCK= of a "
+                                   "service) or grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep)"));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<UringBackend>> UringBackend::Create(const BackendOptions& options) {
+  std::unique_ptr<UringBackend> backend(new UringBackend(options));
+  if (Status status = backend->SetUp(options); !status.ok()) return status;
+  return backend;
+}
+
+UringBackend::UringBackend(const BackendOptions& options) : table_(options.sockets_hint) {
+  closed_.reserve(options.sockets_hint);
+  refused_.reserve(16);
+}
+
+Status UringBackend::SetUp(const BackendOptions& options) {
+  io_uring_params params{};
+  const uint32_t entries = QueueEntries(options);
+  // Disabled until the first Turn: the ring binds to the thread that enables it. Registering
+  // works before.
+  params.flags = kRingFlags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
+  params.cq_entries = std::max(4 * entries, 1024u);
+  if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result != 0) {
+    return RingSetupError(-result);
+  }
+  has_ring_ = true;
+  RegisterFiles(options);
+  return buffers_.Register(&ring_, options.receive_buffers, options.receive_buffer_bytes);
+}
+
+// Best effort: a socket without a registered file is a few nanoseconds slower to send to.
+void UringBackend::RegisterFiles(const BackendOptions& options) {
+  rlimit limit{};
+  getrlimit(RLIMIT_NOFILE, &limit);  // the kernel's bound for the table too
+  const uint32_t most =
+      static_cast<uint32_t>(std::min<rlim_t>(std::max<rlim_t>(limit.rlim_cur, 1), kFilesMax));
+  const uint32_t wanted =
+      std::min(std::bit_ceil(std::clamp(options.sockets_hint + 16, kFilesMin, kFilesMax)), most);
+  if (io_uring_register_files_sparse(&ring_, wanted) == 0) files_ = wanted;
+}
+
+Status UringBackend::RegisterMemory(std::span<std::byte> region) {
+  if (!region_.empty()) io_uring_unregister_buffers(&ring_);
+  region_ = {};
+  note_.clear();
+  const iovec memory = {region.data(), region.size()};
+  int result = -EFBIG;
+  if (region.size() <= kRegionBytesMax) result = io_uring_register_buffers(&ring_, &memory, 1);
+  if (result != 0) {
+    Status status = RegisterMemoryError(region.size(), -result);
+    note_ = status.message();
+    return status;
+  }
+  const std::optional<unsigned> flags = ProbeFixedWriteFlags();
+  if (!flags.has_value()) {
+    io_uring_unregister_buffers(&ring_);
+    note_ =
+        "write_fixed \"socket\": waits when the socket is full; sends are plain, use Linux 6.4 "
+        "or later for registered buffers";
+    return Status(StatusCode::kUnsupported, note_);
+  }
+  write_flags_ = *flags;
+  region_ = region;
+  return Status();
+}
+
+void UringBackend::AvoidNoSignalWrites() { write_flags_ &= ~kWriteNoSignal; }
+
+Result<SocketId> UringBackend::Adopt(int fd) {
+  if (Status status = MakeNonBlocking(fd); !status.ok()) return status;
+  const SocketId id = table_.Open(fd);
+  Slot& slot = *table_.Find(id);
+  slot.registered_file =
+      static_cast<uint32_t>(id) < files_ &&
+      io_uring_register_files_update(&ring_, static_cast<unsigned>(id), &fd, 1) == 1;
+  return id;
+}
+
+Status UringBackend::Start() {
+  if (const int result = EnableRing(ring_); result != 0) {
+    return SystemStatus("io_uring_register(ENABLE_RINGS)", "io_uring", -result,
+                        "let the container have io_uring_register, or use the epoll back end");
+  }
+  io_uring_register_ring_fd(&ring_);  // saves a look-up per call; works without
+  started_ = true;
+  thread_ = pthread_self();
+  return Status();
+}
+
+// Closing the ring alone would cancel in the background, with ports in use until it is done.
+void UringBackend::CancelAll() {
+  const auto pending = [this] {
+    return std::any_of(table_.slots().begin(), table_.slots().end(),
+                       [](const Slot& slot) { return slot.open && slot.pending != 0; });
+  };
+  if (!pending()) return;
+  io_uring_sqe* sqe = NewSqe();
+  io_uring_prep_cancel(sqe, nullptr, IORING_ASYNC_CANCEL_ANY);
+  sqe->user_data = UserData{.kind = kInternal}.Pack();
+  Completion completion;
+  for (int turn = 0; turn < kCancelTurnsMax && pending(); ++turn) {
+    if (!Enter(kCancelTurnNs).ok()) return;
+    while (Next(&completion)) {
+      if (completion.op == Op::kAccept && completion.result >= 0) close(completion.result);
+    }
+  }
+}
+
+UringBackend::~UringBackend() {
+  if (!has_ring_) return;
+  const bool own_thread = started_ && pthread_equal(thread_, pthread_self()) != 0;
+  if (own_thread) CancelAll();
+  if (files_ != 0) io_uring_unregister_files(&ring_);  // or it would keep them open for a while
+  for (const Slot& slot : table_.slots()) {
+    if (!slot.open) continue;
+    if (started_ && !own_thread) shutdown(slot.fd, SHUT_RDWR);  // the peer need not wait
+    close(slot.fd);
+  }
+  // The number under which the ring is registered means another ring in another thread.
+  if (!own_thread) ring_.int_flags &= static_cast<uint8_t>(~kIntFlagRegisteredRing);
+  io_uring_queue_exit(&ring_);
+}
+
+}  // namespace ombus::net
