@@ -123,7 +123,8 @@ Status DisplaceOwner(ShmObject& object) {
   const Result<Geometry> geometry = MapRing(object);
   if (!geometry.ok()) {
     return Status(StatusCode::kAlreadyExists,
-                  prefix + "another producer is creating it; use another name");
+                  prefix + "a live producer holds it (" + geometry.status().message() +
+                      "); stop that one or use another name");
   }
   RingHeader& header = *object.header();
   if (!OwnedByThisProcess(header)) {
