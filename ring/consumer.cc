@@ -89,6 +89,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reord
   line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
   Join();
   view_ = live_;
+  first_position_ = tail_;
 }
 
 Consumer::~Consumer() {
@@ -112,7 +113,6 @@ void Consumer::Join() {
 }
 
 void Consumer::MoveTo(uint64_t position) {
-  if (first_position_ == tail_) first_position_ = position;  // nothing was read so far
   tail_ = bound_ = prefetched_ = position;
   hits_ = 0;
 }
@@ -204,6 +204,7 @@ PollResult Consumer::CompareWithHead() {
 
 // The record at tail_ was published, and its slot is damaged: pass over it.
 PollResult Consumer::SkipDamaged() {
+  if (first_position_ == tail_) ++first_position_;
   const uint64_t bound = bound_;
   const bool inside = bound != tail_;
   MoveTo(tail_ + 1);

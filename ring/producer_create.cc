@@ -123,8 +123,7 @@ Status DisplaceOwner(ShmObject& object) {
   const Result<Geometry> geometry = MapRing(object);
   if (!geometry.ok()) {
     return Status(StatusCode::kAlreadyExists,
-                  prefix + "a live producer holds it (" + geometry.status().message() +
-                      "); stop that one or use another name");
+                  prefix + "another producer is creating it; use another name");
   }
   RingHeader& header = *object.header();
   if (!OwnedByThisProcess(header)) {

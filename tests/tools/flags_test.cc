@@ -1,0 +1,113 @@
+#include "tools/flags.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ombus::tools {
+namespace {
+
+struct Values {
+  bool crc = false;
+  std::string name;
+  std::vector<std::string> streams;
+  uint64_t count = 0, time_ns = 0, size = 0;
+  std::string word = "auto";
+  std::vector<int> cpus;
+};
+
+FlagTable TableOf(Values* v) {
+  return {{"crc", "", "a switch", &v->crc},
+          {"name", "TEXT", "free text", &v->name},
+          {"stream", "NAME", "repeated", &v->streams},
+          {"count", "N", "a number", Number{&v->count, 1, 100}},
+          {"time-ms", "TIME", "a time", Duration{&v->time_ns}},
+          {"size", "BYTES", "a size", Bytes{&v->size}},
+          {"backend", "WORD", "a word", Choice{&v->word, {"auto", "uring", "epoll"}}},
+          {"cpus", "N,M", "cpus", CpuList{&v->cpus}}};
+}
+
+Status Parse(Values* values, std::vector<std::string_view> args) {
+  return ParseFlags(TableOf(values), args);
+}
+
+TEST(Flags, EveryKindOfValueIsSetWithEitherSpelling) {
+  Values v;
+  ASSERT_TRUE(Parse(&v, {"--crc", "--name=a=b", "--stream", "/x", "--stream=/y", "--count", "7",
+                         "--time-ms=250", "--size", "4MiB", "--backend", "epoll", "--cpus=0,-1"})
+                  .ok());
+  EXPECT_TRUE(v.crc);
+  EXPECT_EQ(v.name, "a=b");
+  EXPECT_EQ(v.streams, (std::vector<std::string>{"/x", "/y"}));
+  EXPECT_EQ(v.count, 7u);
+  EXPECT_EQ(v.time_ns, 250'000'000u);
+  EXPECT_EQ(v.size, 4u << 20);
+  EXPECT_EQ(v.word, "epoll");
+  EXPECT_EQ(v.cpus, (std::vector<int>{0, -1}));
+}
+
+TEST(Flags, AnUnknownFlagIsRefusedWithTheNearestName) {
+  Values v;
+  const Status status = Parse(&v, {"--cuont", "7"});
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("did you mean --count?"), std::string::npos) << status.message();
+}
+
+TEST(Flags, AMissingValueIsNamed) {
+  Values v;
+  const Status status = Parse(&v, {"--count"});
+  EXPECT_NE(status.message().find("--count: no value"), std::string::npos) << status.message();
+}
+
+TEST(Flags, ValuesOutOfRangeOrOfAnotherKindAreRefusedWithTheCure) {
+  for (std::vector<std::string_view> args :
+       std::vector<std::vector<std::string_view>>{{"--count", "0"},
+                                                  {"--count", "101"},
+                                                  {"--count", "-1"},
+                                                  {"--count", "1x"},
+                                                  {"--count", ""},
+                                                  {"--count", "99999999999999999999"},
+                                                  {"--time-ms", "10 parsecs"},
+                                                  {"--time-ms", "99999999999999999999s"},
+                                                  {"--size", "18446744073709551615KiB"},
+                                                  {"--backend", "iocp"},
+                                                  {"--cpus", "0,,1"},
+                                                  {"--cpus", "2000"},
+                                                  {"--crc=yes"},
+                                                  {"count", "1"},
+                                                  {"--"}}) {
+    Values v;
+    const Status status = Parse(&v, args);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << args.back();
+    EXPECT_NE(status.message().find("; "), std::string::npos) << status.message();
+  }
+}
+
+TEST(Flags, TimesAndSizesTakeUnits) {
+  uint64_t value = 0;
+  EXPECT_TRUE(ParseDuration("10s", 1, &value) && value == 10'000'000'000);
+  EXPECT_TRUE(ParseDuration("3us", 1, &value) && value == 3'000);
+  EXPECT_TRUE(ParseDuration("5", 1'000, &value) && value == 5'000);
+  EXPECT_TRUE(ParseDuration("2min", 1, &value) && value == 120'000'000'000);
+  EXPECT_TRUE(ParseBytes("64KiB", &value) && value == 65536);
+  EXPECT_TRUE(ParseBytes("7", &value) && value == 7);
+  EXPECT_FALSE(ParseBytes("MiB", &value));
+}
+
+TEST(Flags, TheHelpListsEveryFlagWithItsDefault) {
+  Values v;
+  const std::string help = DescribeFlags(TableOf(&v));
+  EXPECT_NE(help.find("--backend WORD"), std::string::npos);
+  EXPECT_NE(help.find("(default auto)"), std::string::npos);
+}
+
+TEST(Flags, NothingIsSuggestedForAWordUnlikeAll) {
+  constexpr std::string_view kWords[] = {"pub", "sub", "relay"};
+  EXPECT_EQ(NearestWord("rellay", kWords), "relay");
+  EXPECT_EQ(NearestWord("zzzzzz", kWords), "");
+}
+
+}  // namespace
+}  // namespace ombus::tools

@@ -1,0 +1,80 @@
+// ombus: one command, its subcommands by name.
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/command.h"
+
+namespace ombus::tools {
+namespace {
+
+struct Command {
+  std::string_view name;
+  const char* summary;
+  int (*run)(Arguments);
+};
+
+constexpr Command kCommands[] = {
+    {"pub", "publish lines, or a generated order flow, to a stream", RunPub},
+    {"sub", "print the records of a stream, from this host or over TCP", RunSub},
+    {"relay", "broadcast streams over TCP", RunRelay},
+    {"stat", "show a stream's head, consumers and rates", RunStat},
+    {"bench", "measure this host", RunBench},
+};
+
+void PrintUsage(std::FILE* file) {
+  std::fprintf(file, "usage: ombus COMMAND [--flag value]...\n\n");
+  for (const Command& command : kCommands) {
+    std::fprintf(file, "  %-7s%s\n", command.name.data(), command.summary);
+  }
+  std::fprintf(file,
+               "\n`ombus help COMMAND` lists a command's flags; `ombus --version` the version.\n"
+               "Exit codes: 0 well, 1 failed while running, 2 wrong command line,\n"
+               "3 records missing or wrong (with --strict or --verify).\n");
+}
+
+int RunNamed(std::string_view name, Arguments args) {
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) {
+    if (command.name == name) return command.run(args);
+    names.push_back(command.name);
+  }
+  const std::string_view near = NearestWord(name, names);
+  std::fprintf(
+      stderr, "ombus: command \"%s\": no such command; %s\n", std::string(name).c_str(),
+      near.empty() ? "see ombus --help" : ("did you mean " + std::string(near) + "?").c_str());
+  return kExitUsage;
+}
+
+int Main(Arguments args) {
+  if (args.empty()) {
+    PrintUsage(stderr);
+    return kExitUsage;
+  }
+  if (args[0] == "--version") {
+    std::printf("ombus %s\n", OMBUS_VERSION);
+    return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  }
+  const bool help = args[0] == "help" || args[0] == "--help" || args[0] == "-h";
+  if (help && args.size() == 1) {
+    PrintUsage(stdout);
+    return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  }
+  if (help) {
+    constexpr std::string_view kHelp[] = {"--help"};
+    return RunNamed(args[1], kHelp);
+  }
+  return RunNamed(args[0], args.subspan(1));
+}
+
+}  // namespace
+}  // namespace ombus::tools
+
+int main(int argc, char** argv) {
+  // A reader of our output that goes away is an error of write, not the end of this process.
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::vector<std::string_view> args(argv + 1, argv + argc);
+  return ombus::tools::Main(args);
+}

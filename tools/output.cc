@@ -1,0 +1,55 @@
+#include "tools/output.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "tools/errno_status.h"
+
+namespace ombus::tools {
+namespace {
+
+std::string_view RemedyFor(int error) {
+  switch (error) {
+    case EPIPE:
+      return "the program that read this output has ended";
+    case ENOSPC:
+      return "make room, or write elsewhere";
+    case EBADF:
+      return "it is closed; redirect it to a file or to /dev/null";
+    default:
+      return "check what the output is redirected to";
+  }
+}
+
+}  // namespace
+
+Output::Output(int fd, std::string name, size_t buffer_bytes)
+    : fd_(fd), name_(std::move(name)), limit_(buffer_bytes) {
+  buffer_.reserve(buffer_bytes);
+}
+
+Status Output::Flush() {
+  WriteBuffered();
+  return status_;
+}
+
+void Output::WriteBuffered() {
+  size_t done = 0;
+  while (status_.ok() && done < buffer_.size()) {
+    const ssize_t n = write(fd_, buffer_.data() + done, buffer_.size() - done);
+    if (n >= 0) {
+      done += static_cast<size_t>(n);
+    } else if (errno == EAGAIN) {
+      // Somebody made the descriptor non-blocking (a terminal shared with another program).
+      pollfd ready{fd_, POLLOUT, 0};
+      (void)poll(&ready, 1, 100);
+    } else if (errno != EINTR) {
+      status_ = ErrnoStatus("write", name_, errno, RemedyFor(errno));
+    }
+  }
+  buffer_.clear();
+}
+
+}  // namespace ombus::tools

@@ -1,0 +1,223 @@
+// ombus pub: lines, or an order flow, into a stream.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "ombus/producer.h"
+#include "tools/command.h"
+#include "tools/cpu.h"
+#include "tools/pacer.h"
+#include "tools/record_source.h"
+#include "tools/stop_signal.h"
+#include "tools/table.h"
+
+namespace ombus::tools {
+namespace {
+
+constexpr CommandText kText = {
+    "pub", "--stream /name [--input FILE | --generate orders] [--flag value]...",
+    "Creates the stream and publishes each line of the input as a record: type 1, newline\n"
+    "included, wal_seq from 1. Ends the stream after the last one; consumers drain it.\n"
+    "With --generate orders, publishes a made-up order flow whose every byte a receiver\n"
+    "can check (sub --verify orders)."};
+
+constexpr uint64_t kStopCheckNs = 100'000'000;
+
+struct PubOptions {
+  ProducerOptions producer;
+  std::string input = "-";
+  std::string generate;
+  uint64_t rate = 0, count = 0, seed = 1, first = 1;
+  uint64_t linger_ns = 0;
+  uint32_t batch = kSourceBatchMax;
+  uint32_t wait_consumers = 0;
+  std::vector<int> cpus;
+  bool progress = false;
+};
+
+FlagTable FlagsOf(PubOptions* o) {
+  return {
+      {"stream", "/NAME", "the stream to create", &o->producer.name},
+      {"input", "FILE", "lines to publish; - is the standard input", &o->input},
+      {"generate", "orders", "publish a made-up order flow instead of lines",
+       Choice{&o->generate, {"orders"}}},
+      {"rate", "N", "records per second, open loop; 0: as fast as consumers allow",
+       Number{&o->rate, 0, 1'000'000'000}},
+      {"count", "N", "stop after N records; 0: at the end of the input, or never",
+       Number{&o->count}},
+      {"first-seq", "N", "wal_seq of the first record", Number{&o->first}},
+      {"seed", "N", "of the order flow", Number{&o->seed}},
+      {"batch", "N", "records published at once", Number32{&o->batch, 1, kSourceBatchMax}},
+      {"wait-consumers", "N", "hold off until N consumers are attached",
+       Number32{&o->wait_consumers, 0, 1024}},
+      {"linger", "TIME", "keep the stream after the last record", Duration{&o->linger_ns}},
+      {"capacity", "N", "slots of the ring, a power of two", Number32{&o->producer.capacity}},
+      {"slot-size", "BYTES", "a slot with its 24-byte header", Number32{&o->producer.slot_size}},
+      {"max-consumers", "N", "consumer lines of the ring", Number32{&o->producer.max_consumers}},
+      {"crc", "", "seal records with CRC32C", &o->producer.crc32c},
+      {"staleness-ms", "TIME",
+       "evict a consumer that blocks the ring for so long without progress; 0: never",
+       Duration{&o->producer.staleness_ns}},
+      {"cpu", "N", "pin to this cpu", CpuList{&o->cpus}},
+      {"progress", "", "a line a second on stderr also when that is no terminal", &o->progress},
+  };
+}
+
+// Publishes what a source has, on schedule, until its end, the count or a stop signal.
+class Publishing {
+ public:
+  Publishing(const PubOptions& options, Producer* producer, RecordSource* source)
+      : options_(options),
+        producer_(*producer),
+        source_(*source),
+        start_ns_(NowNs()),
+        pacer_(start_ns_, options.rate),
+        show_progress_(options.progress || isatty(STDERR_FILENO) == 1),
+        shown_ns_(start_ns_) {}
+
+  uint64_t start_ns() const { return start_ns_; }
+
+  Status Run() {
+    std::array<Record, kSourceBatchMax> records;
+    while (!StopRequested() && !source_.at_end() &&
+           (options_.count == 0 || sent_ < options_.count)) {
+      const uint64_t wanted = Wanted();
+      if (wanted == 0) continue;
+      const size_t count = source_.Next(options_.first + sent_, std::span(records).first(wanted));
+      Status published = PublishAll(std::span<const Record>(records).first(count));
+      if (!published.ok()) return published;
+    }
+    return source_.status();
+  }
+
+  void PrintSummary() const {
+    const double seconds = static_cast<double>(NowNs() - start_ns_) / 1e9;
+    std::fprintf(stderr, "published %s records, %s bytes in %.3f s: %s\n",
+                 WithThousands(sent_).c_str(), WithThousands(bytes_).c_str(), seconds,
+                 HumanRate(seconds > 0 ? static_cast<double>(sent_) / seconds : 0).c_str());
+  }
+
+ private:
+  // How many records may go now; sleeps when none may.
+  uint64_t Wanted() {
+    uint64_t wanted = options_.batch;
+    if (options_.count != 0) wanted = std::min(wanted, options_.count - sent_);
+    if (options_.rate == 0 && !show_progress_) return wanted;
+    const uint64_t now = NowNs();
+    ShowProgress(now);
+    const uint64_t due = pacer_.Due(now, sent_, wanted);
+    if (due == 0) SleepNs(std::min(pacer_.DueAtNs(sent_) - now, kStopCheckNs));
+    return due;
+  }
+
+  Status PublishAll(std::span<const Record> records) {
+    while (!records.empty()) {
+      size_t published = 0;
+      const PublishResult result = producer_.PublishBatch(records, kStopCheckNs, &published);
+      for (const Record& record : records.first(published)) bytes_ += record.size;
+      sent_ += published;
+      records = records.subspan(published);
+      if (result == PublishResult::kTooLarge) {
+        return {StatusCode::kResourceExhausted,
+                "publish \"" + producer_.name() + "\" record " +
+                    std::to_string(records.front().wal_seq) + ": larger than the slot's " +
+                    std::to_string(producer_.payload_max()) + " bytes; give a larger --slot-size"};
+      }
+      if (result == PublishResult::kClosed) {
+        return {StatusCode::kUnavailable, "publish \"" + producer_.name() +
+                                              "\": the stream has been taken over; another "
+                                              "producer owns it now"};
+      }
+      if (StopRequested()) break;
+      if (show_progress_) ShowProgress(NowNs());
+    }
+    return {};
+  }
+
+  void ShowProgress(uint64_t now) {
+    if (!show_progress_ || now - shown_ns_ < 1'000'000'000) return;
+    const double seconds = static_cast<double>(now - shown_ns_) / 1e9;
+    std::fprintf(stderr, "%s records, %s, %u consumers\n", WithThousands(sent_).c_str(),
+                 HumanRate(static_cast<double>(sent_ - shown_sent_) / seconds).c_str(),
+                 producer_.live_consumers());
+    shown_ns_ = now;
+    shown_sent_ = sent_;
+  }
+
+  const PubOptions& options_;
+  Producer& producer_;
+  RecordSource& source_;
+  uint64_t start_ns_;
+  Pacer pacer_;
+  bool show_progress_;
+  uint64_t shown_ns_, shown_sent_ = 0;
+  uint64_t sent_ = 0, bytes_ = 0;
+};
+
+Result<int> OpenInput(const PubOptions& options) {
+  if (!options.generate.empty() || options.input == "-") return STDIN_FILENO;
+  const int fd = open(options.input.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) return fd;
+  return ErrnoStatus("open", options.input, errno, "give a file that can be read with --input");
+}
+
+void WaitForConsumers(const Producer& producer, uint32_t count) {
+  if (count > 0 && isatty(STDERR_FILENO) == 1 && producer.live_consumers() < count) {
+    std::fprintf(stderr, "waiting for %u consumers\n", count);
+  }
+  while (!StopRequested() && producer.live_consumers() < count) SleepNs(1'000'000);
+}
+
+void Linger(uint64_t linger_ns) {
+  const uint64_t end = NowNs() + linger_ns;
+  while (!StopRequested() && NowNs() < end) SleepNs(std::min(kStopCheckNs, end - NowNs()));
+}
+
+}  // namespace
+
+int RunPub(Arguments args) {
+  PubOptions options;
+  options.producer.staleness_ns = 10'000'000'000;
+  int exit_code = kExitOk;
+  if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
+  if (options.producer.name.empty()) return FailUsage(kText, "no stream; give --stream /name");
+  if (!options.generate.empty() && options.input != "-") {
+    return FailUsage(kText, "--input and --generate: two sources; give one");
+  }
+  if (options.producer.max_consumers < options.wait_consumers) {
+    return FailUsage(kText,
+                     "--wait-consumers: more than the ring has lines for; give --max-consumers");
+  }
+  CatchStopSignals();
+  const Result<int> fd = OpenInput(options);
+  if (!fd.ok()) return Fail(kText, fd.status());
+  if (Status pinned = options.cpus.empty() ? Status() : PinToCpu(options.cpus[0]); !pinned.ok()) {
+    return Fail(kText, pinned);
+  }
+  auto producer = Producer::Create(options.producer);
+  if (!producer.ok()) return Fail(kText, producer.status());
+  if (!options.generate.empty() && (*producer)->payload_max() < kOrderBytesMax) {
+    return FailUsage(kText, "--slot-size: orders have up to 200 bytes; give at least 224");
+  }
+  WaitForConsumers(**producer, options.wait_consumers);
+
+  OrderSource orders(options.seed);
+  LineSource lines(*fd, options.input == "-" ? "standard input" : options.input,
+                   (*producer)->payload_max());
+  RecordSource* source = &lines;
+  if (!options.generate.empty()) source = &orders;
+  Publishing publishing(options, producer->get(), source);
+  orders.SetSchedule(publishing.start_ns(), options.rate, options.first);
+  const Status status = publishing.Run();
+  publishing.PrintSummary();
+  if (status.ok()) Linger(options.linger_ns);
+  (*producer)->Close();
+  return status.ok() ? kExitOk : Fail(kText, status);
+}
+
+}  // namespace ombus::tools

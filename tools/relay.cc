@@ -1,0 +1,219 @@
+// ombus relay: one thread per stream, each a relay of its own.
+#include "ombus/relay.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tools/address.h"
+#include "tools/command.h"
+#include "tools/cpu.h"
+#include "tools/table.h"
+
+namespace ombus::tools {
+namespace {
+
+constexpr CommandText kText = {
+    "relay", "--stream /name [--stream /other]... [--listen ADDR:PORT]... [--flag value]...",
+    "Polls each stream and broadcasts its records over TCP, one thread per stream. Prints a\n"
+    "line per stream when it listens: listening on 127.0.0.1:7001 for /name, io_uring, cpu 1.\n"
+    "Waits for streams that are not there yet. With one --listen and several streams, ports\n"
+    "count up. SIGINT or SIGTERM: flush and end; a second one: end at once."};
+
+struct Options {
+  std::vector<std::string> streams, listens;
+  std::vector<int> cpus;
+  std::string backend = "auto", idle = "sleep", slow_client = "disconnect";
+  RelayOptions relay;
+  uint64_t slow_wait_ns = 5'000'000'000, flush_ns = 5'000'000'000, stats_interval_ns = 0;
+  bool exit_on_close = false;
+};
+
+FlagTable FlagsOf(Options* o) {
+  ServerOptions* server = &o->relay.server;
+  return {
+      {"stream", "/NAME", "a stream to relay; may be given again", &o->streams},
+      {"listen", "ADDR:PORT",
+       "where; a port alone is on 127.0.0.1, port 0 any free one (default 127.0.0.1:0)",
+       &o->listens},
+      {"cpu", "N[,M]", "pin the relay threads, one cpu per stream", CpuList{&o->cpus}},
+      {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
+      {"idle", "WORD", "busy, backoff or sleep", Choice{&o->idle, {"busy", "backoff", "sleep"}}},
+      {"wait-clients", "N", "join the ring only when N clients are connected",
+       Number32{&o->relay.wait_clients}},
+      {"slow-client", "WORD", "disconnect: cut who lags too far; wait: go at its pace",
+       Choice{&o->slow_client, {"disconnect", "wait"}}},
+      {"slow-wait-ms", "TIME", "with wait: cut a client without any progress for so long",
+       Duration{&o->slow_wait_ns}},
+      {"log-bytes", "BYTES", "size of the broadcast log", Bytes{&server->log_bytes}},
+      {"client-lag-bytes", "BYTES", "how far a client may lag; 0: three quarters of the log",
+       Bytes{&server->client_lag_bytes_max}},
+      {"max-clients", "N", "one more is closed on accept", Number32{&server->max_clients, 1}},
+      {"exit-on-close", "", "end when the producer ends its stream", &o->exit_on_close},
+      {"flush-ms", "TIME", "how long clients get at the end to take what is pending",
+       Duration{&o->flush_ns}},
+      {"stats-interval-s", "TIME", "a line per stream on stderr every so often; 0: none",
+       Duration{&o->stats_interval_ns, 1'000'000'000}},
+  };
+}
+
+// One stream's relay and its thread.
+struct Lane {
+  std::unique_ptr<Relay> relay;
+  std::thread thread;
+  Status result;
+  std::atomic<bool> finished = false;
+};
+
+void ApplyWords(Options* o) {
+  o->relay.server.backend = o->backend == "uring"   ? BackendChoice::kUring
+                            : o->backend == "epoll" ? BackendChoice::kEpoll
+                                                    : BackendChoice::kAuto;
+  o->relay.idle = o->idle == "busy"      ? IdleStrategy::kBusy
+                  : o->idle == "backoff" ? IdleStrategy::kBackoff
+                                         : IdleStrategy::kSleep;
+  o->relay.server.slow_client_policy =
+      o->slow_client == "wait" ? SlowClientPolicy::kWait : SlowClientPolicy::kDisconnect;
+  o->relay.server.slow_wait_ms = static_cast<uint32_t>(o->slow_wait_ns / 1'000'000);
+  o->relay.flush_ms = o->flush_ns / 1'000'000;
+  o->relay.on_end = o->exit_on_close ? StreamEnd::kExit : StreamEnd::kFollow;
+}
+
+// Where the i-th stream is served.
+Result<HostPort> ListenAddress(const Options& options, size_t i) {
+  if (options.listens.empty()) return HostPort{};
+  const bool counts_up = options.listens.size() == 1;
+  Result<HostPort> address = ParseHostPort(options.listens[counts_up ? 0 : i]);
+  if (!address.ok() || !counts_up || address->port == 0) return address;
+  if (address->port + i > 65535) {
+    return Status(StatusCode::kInvalidArgument,
+                  "--listen " + options.listens[0] + ": ports count up beyond 65535; begin lower");
+  }
+  address->port = static_cast<uint16_t>(address->port + i);
+  return address;
+}
+
+Status CreateLane(const Options& options, size_t i, Lane* lane) {
+  Result<HostPort> address = ListenAddress(options, i);
+  if (!address.ok()) return address.status();
+  RelayOptions relay_options = options.relay;
+  relay_options.stream = options.streams[i];
+  relay_options.server.address = address->host;
+  relay_options.server.port = address->port;
+  if (!options.cpus.empty()) relay_options.cpu = options.cpus[i % options.cpus.size()];
+  const std::string prefix = options.streams.size() > 1 ? options.streams[i] + ": " : "";
+  relay_options.on_event = [prefix](const ServerEvent& event) {
+    std::fprintf(stderr, "%s%s\n", prefix.c_str(), event.text.c_str());
+  };
+  auto relay = Relay::Create(relay_options);
+  if (!relay.ok()) return relay.status();
+  lane->relay = std::move(*relay);
+  address->port = lane->relay->port();
+  const std::string cpu =
+      relay_options.cpu < 0 ? "any cpu" : "cpu " + std::to_string(relay_options.cpu);
+  std::printf("listening on %s for %s, %s, %s\n", FormatHostPort(*address).c_str(),
+              options.streams[i].c_str(), lane->relay->backend_name(), cpu.c_str());
+  return {};
+}
+
+void StartLane(Lane* lane) {
+  lane->thread = std::thread([lane] {
+    lane->result = lane->relay->Run();
+    lane->finished.store(true, std::memory_order_release);
+    kill(getpid(), SIGURG);  // the main thread waits for signals only
+  });
+}
+
+void PrintStats(const std::string& stream, const RelayStats& stats) {
+  std::fprintf(stderr,
+               "%s: relayed %s records to %u clients (%s deliveries, %s), lost %s, gaps %s, "
+               "corrupt %s, slow clients cut %s, turn p50 %s p99 %s p99.9 %s max %s\n",
+               stream.c_str(), WithThousands(stats.records_relayed).c_str(), stats.clients,
+               WithThousands(stats.server.frames_delivered).c_str(),
+               HumanBytes(static_cast<double>(stats.server.bytes_sent)).c_str(),
+               WithThousands(stats.records_lost).c_str(), WithThousands(stats.gaps).c_str(),
+               WithThousands(stats.corrupt_records).c_str(),
+               WithThousands(stats.server.slow_client_drops).c_str(),
+               HumanNs(static_cast<double>(stats.turn_ns.Percentile(50))).c_str(),
+               HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
+               HumanNs(static_cast<double>(stats.turn_ns.Percentile(99.9))).c_str(),
+               HumanNs(static_cast<double>(stats.turn_ns.max())).c_str());
+}
+
+bool AllFinished(const std::vector<std::unique_ptr<Lane>>& lanes) {
+  for (const auto& lane : lanes) {
+    if (!lane->finished.load(std::memory_order_acquire)) return false;
+  }
+  return true;
+}
+
+// Until all relays have returned; passes on stop signals and prints statistics meanwhile.
+void Supervise(const Options& options, const sigset_t& signals,
+               const std::vector<std::unique_ptr<Lane>>& lanes) {
+  const uint64_t interval =
+      options.stats_interval_ns == 0 ? 60'000'000'000 : options.stats_interval_ns;
+  bool stopping = false;
+  while (!AllFinished(lanes)) {
+    const timespec wait{static_cast<time_t>(interval / 1'000'000'000),
+                        static_cast<long>(interval % 1'000'000'000)};
+    const int number = sigtimedwait(&signals, nullptr, &wait);
+    if (number == SIGINT || number == SIGTERM) {
+      if (stopping) _exit(128 + number);
+      stopping = true;
+      for (const auto& lane : lanes) lane->relay->Stop();
+    } else if (number < 0 && errno == EAGAIN && options.stats_interval_ns != 0) {
+      for (size_t i = 0; i < lanes.size(); ++i) {
+        PrintStats(options.streams[i], lanes[i]->relay->stats());
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int RunRelay(Arguments args) {
+  Options options;
+  int exit_code = kExitOk;
+  if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
+  if (options.streams.empty()) return FailUsage(kText, "no stream; give --stream /name");
+  if (options.listens.size() > 1 && options.listens.size() != options.streams.size()) {
+    return FailUsage(kText, "--listen: give one, or one per --stream");
+  }
+  ApplyWords(&options);
+
+  // Blocked before any thread starts, so that only the main thread takes them, when it waits.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (int number : {SIGINT, SIGTERM, SIGURG}) sigaddset(&signals, number);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  std::vector<std::unique_ptr<Lane>> lanes;
+  for (size_t i = 0; i < options.streams.size(); ++i) {
+    lanes.push_back(std::make_unique<Lane>());
+    if (Status created = CreateLane(options, i, lanes.back().get()); !created.ok()) {
+      return Fail(kText, created);
+    }
+  }
+  if (std::fflush(stdout) != 0) {
+    return Fail(kText, ErrnoStatus("write", "standard output", errno,
+                                   "it names the ports; redirect it to a file or to /dev/null"));
+  }
+  for (const auto& lane : lanes) StartLane(lane.get());
+  Supervise(options, signals, lanes);
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    lanes[i]->thread.join();
+    PrintStats(options.streams[i], lanes[i]->relay->stats());
+    if (!lanes[i]->result.ok()) exit_code = Fail(kText, lanes[i]->result);
+  }
+  return exit_code;
+}
+
+}  // namespace ombus::tools
