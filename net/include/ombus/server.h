@@ -48,6 +48,12 @@ enum class [[nodiscard]] BroadcastResult : uint8_t{
     kTooLarge,  // over 65535 bytes, or over what the log can hold
 };
 
+// What a client that said HELLO is told at the end.
+enum class ShutdownReason : uint8_t {
+  kShutdown,     // this server goes away; another may take its place: reconnecting makes sense
+  kEndOfStream,  // nothing will follow
+};
+
 struct ServerStats {
   uint64_t records_broadcast = 0;
   uint64_t bytes_broadcast = 0;   // payload only
@@ -97,7 +103,9 @@ class OMBUS_API Server {
   virtual bool Flush(uint64_t timeout_ns) = 0;
 
   // Says BYE to those who said HELLO and closes every client once it is flushed, within timeout_ns.
-  virtual void Shutdown(uint64_t timeout_ns) = 0;
+  // Who is not flushed by then is closed all the same. Nothing is accepted any more.
+  virtual void Shutdown(uint64_t timeout_ns, ShutdownReason reason) = 0;
+  void Shutdown(uint64_t timeout_ns) { Shutdown(timeout_ns, ShutdownReason::kShutdown); }
 
   virtual uint32_t client_count() const = 0;
   virtual uint16_t port() const = 0;

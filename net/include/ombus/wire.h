@@ -39,6 +39,10 @@ enum class ByeReason : uint32_t {
   kFull = 6,
 };
 
+enum class GapReason : uint32_t {
+  kNotRetained = 1,  // the server no longer has what HELLO asked for
+};
+
 }  // namespace ombus
 
 #endif  // OMBUS_WIRE_H_

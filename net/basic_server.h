@@ -1,0 +1,130 @@
+// BasicServer: a server over one Backend, for callers that know which, as a template without a
+// virtual call. ombus/server.h wraps it. It moves the bytes; SessionTable decides which.
+//
+// A turn: every live session that is neither sending nor parked gets one send queued, then one
+// Backend::Turn submits them all, accepts and receives. A full socket parks its session until
+// PollOut says otherwise.
+//
+// Threads: one at a time. Not for: keeping records beyond the log; a client that lags is cut.
+#ifndef OMBUS_NET_BASIC_SERVER_H_
+#define OMBUS_NET_BASIC_SERVER_H_
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/backend.h"
+#include "net/session_table.h"
+#include "net/socket.h"
+#include "ombus/server.h"
+
+namespace ombus::net {
+
+// Sets what a fresh client socket needs and reads its address, while the descriptor is ours.
+sockaddr_storage PrepareClientSocket(int fd, uint32_t send_buffer_bytes);
+
+template <Backend B>
+class BasicServer {
+ public:
+  // `listener` listens. The backend is for this server alone.
+  static Result<std::unique_ptr<BasicServer>> Create(std::unique_ptr<B> backend, UniqueFd listener,
+                                                     ServerOptions options);
+  ~BasicServer() { backend_.reset(); }  // before the memory that it may still send from
+  BasicServer(const BasicServer&) = delete;
+  BasicServer& operator=(const BasicServer&) = delete;
+
+  // Encodes for all clients. No system call, unless a client is cut while a send of it is under
+  // way.
+  BroadcastResult Broadcast(const Record& record) {
+    if (table_.log().head() + FrameBytes(record.size) > table_.limit()) [[unlikely]] {
+      if (const auto result = MakeRoomSlow(record.size); result != BroadcastResult::kOk) {
+        return result;
+      }
+    }
+    table_.log().Append(record);
+    return BroadcastResult::kOk;
+  }
+
+  // Sends, accepts, receives: one turn, waiting up to timeout_ns if there is nothing to do.
+  Status Turn(uint64_t timeout_ns);
+
+  // How many bytes of frames can be broadcast before a client is cut or holds everybody up.
+  uint64_t room() {
+    table_.Refresh();
+    return table_.limit() == ~uint64_t{0} ? table_.lag_max() : table_.limit() - table_.log().head();
+  }
+  uint64_t min_lag() { return lag_of(true); }
+  uint64_t max_lag() { return lag_of(false); }
+  bool all_drained() {
+    table_.Refresh();
+    return table_.all_drained();
+  }
+
+  // A turn that waits also ends when `fd` is readable; reading it is the caller's. Duplicated.
+  Status WatchDescriptor(int fd);
+  bool woken_by_descriptor() const { return woken_; }  // by the last turn
+
+  bool Flush(uint64_t timeout_ns);
+  void Shutdown(uint64_t timeout_ns, ByeReason why);
+
+  uint32_t client_count() const { return table_.live(); }
+  uint16_t port() const { return port_; }
+  const char* backend_name() const { return backend_->name(); }
+  uint64_t NowNs() { return backend_->NowNs(); }
+  ServerStats stats() const {
+    ServerStats stats = table_.Stats();
+    stats.enters = backend_->stats().enters;
+    return stats;
+  }
+  std::vector<ServerEvent> TakeEvents() { return table_.TakeEvents(); }
+
+  void OnCompletion(const Completion& done);  // the back end's, not the caller's
+
+ private:
+  // Tokens: slot and the session's generation, or one of these in place of the slot.
+  static constexpr uint32_t kListenToken = 0xFFFFFFFF, kWatchToken = 0xFFFFFFFE,
+                            kNobodyToken = 0xFFFFFFFD;
+  static constexpr uint64_t kAcceptPauseNs = 100'000'000;
+
+  BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options)
+      : table_(std::move(log), options), backend_(std::move(backend)) {}
+
+  uint64_t Token(size_t slot) const {
+    return uint64_t{const_cast<SessionTable&>(table_).at(slot).generation} << 32 | slot;
+  }
+  uint64_t lag_of(bool least);
+  [[gnu::cold, gnu::noinline]] BroadcastResult MakeRoomSlow(uint16_t size);
+  void QueueSends();
+  uint64_t BoundedWait(uint64_t timeout_ns);
+  void AfterTurn();
+  void EndDrains();
+  void RegisterLog();
+  void OnAccepted(int result, bool more);
+  void OnAcceptFailed(int error);
+  void OnSent(size_t slot, int result);
+  void OnReceived(size_t slot, const Completion& done);
+  void Close(size_t slot);
+  void Lost(size_t slot, std::string_view how);
+
+  SessionTable table_;
+  std::unique_ptr<B> backend_;
+  SocketId listener_ = kNoSocket, watched_ = kNoSocket;
+  uint16_t port_ = 0;
+  bool watch_queued_ = false, woken_ = false;
+  bool accept_paused_ = false, shutting_down_ = false;
+  uint64_t accept_again_ns_ = 0;
+  uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none
+  uint64_t completions_ = 0;
+};
+
+}  // namespace ombus::net
+
+#include "net/basic_server_inl.h"  // IWYU pragma: export
+
+#endif  // OMBUS_NET_BASIC_SERVER_H_

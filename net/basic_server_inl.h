@@ -1,0 +1,318 @@
+// The bodies of BasicServer. Included by net/basic_server.h alone.
+#ifndef OMBUS_NET_BASIC_SERVER_INL_H_
+#define OMBUS_NET_BASIC_SERVER_INL_H_
+
+#include "net/basic_server.h"
+
+namespace ombus::net {
+
+template <Backend B>
+Result<std::unique_ptr<BasicServer<B>>> BasicServer<B>::Create(std::unique_ptr<B> backend,
+                                                               UniqueFd listener,
+                                                               ServerOptions options) {
+  if (Status status = SessionTable::CheckOptions(&options); !status.ok()) return status;
+  Result<BroadcastLog> log = BroadcastLog::Create(options.log_bytes);
+  if (!log.ok()) return log.status();
+  std::unique_ptr<BasicServer> server(
+      new BasicServer(std::move(backend), std::move(*log), options));
+  server->port_ = LocalPort(listener.get());
+  Result<SocketId> id = server->backend_->Adopt(listener.get());
+  if (!id.ok()) return id.status();
+  (void)listener.Release();
+  server->listener_ = *id;
+  server->RegisterLog();
+  server->backend_->Accept(server->listener_, kListenToken);
+  return server;
+}
+
+// Both mappings where the memlock limit lets it, one where not: then only windows that cross the
+// seam are sent the plain way.
+template <Backend B>
+void BasicServer<B>::RegisterLog() {
+  const auto memory = table_.log().memory();
+  Status status = backend_->RegisterMemory(memory);
+  if (!status.ok()) status = backend_->RegisterMemory(memory.first(memory.size() / 2));
+  if (!status.ok()) table_.Tell(ServerEvent::Kind::kNote, status.message());
+  if (const std::string note = backend_->note(); !note.empty()) {
+    table_.Tell(ServerEvent::Kind::kNote, note);
+  }
+}
+
+template <Backend B>
+uint64_t BasicServer<B>::lag_of(bool least) {
+  const uint64_t head = table_.log().head();
+  uint64_t low = head, high = 0;
+  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+    const Session& session = table_.at(slot);
+    if (session.state != SessionState::kLive) continue;
+    low = std::min(low, head - session.cursor);
+    high = std::max(high, head - session.cursor);
+  }
+  if (table_.live() == 0) return 0;
+  return least ? low : high;
+}
+
+template <Backend B>
+BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
+  const uint64_t bytes = FrameBytes(size);
+  if (bytes > table_.lag_max()) return BroadcastResult::kTooLarge;
+  const auto fits = [&] {
+    table_.Refresh();
+    return table_.log().head() + bytes <= table_.limit();
+  };
+  if (fits()) return BroadcastResult::kOk;
+  if (table_.options().slow_client_policy == SlowClientPolicy::kWait) {
+    blocked_bytes_ = bytes;
+    return BroadcastResult::kFull;
+  }
+  // What the kernel still reads must not be overwritten. Sends complete at once, so this ends with
+  // the first turn; should it not, refusing is better than corrupting.
+  const uint64_t needed = table_.log().head() + bytes - table_.lag_max();
+  for (int tries = 0; table_.LogInFlightBelow(needed); ++tries) {
+    if (tries == 100 || !backend_->Turn(*this, 1'000'000).ok()) return BroadcastResult::kFull;
+  }
+  table_.CutLaggards(bytes, backend_->NowNs());
+  return fits() ? BroadcastResult::kOk : BroadcastResult::kFull;
+}
+
+template <Backend B>
+void BasicServer<B>::QueueSends() {
+  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+    Session& session = table_.at(slot);
+    if (session.state != SessionState::kLive && session.state != SessionState::kDraining) continue;
+    if (session.sending || session.parked) continue;
+    const auto bytes = table_.NextSend(session);
+    if (bytes.empty()) continue;
+    session.sending = true;
+    ++table_.counters().sends;
+    backend_->Send(session.socket, bytes, Token(slot));
+  }
+}
+
+// Deadlines of our own end a wait early. Reads the clock only where there are any.
+template <Backend B>
+uint64_t BasicServer<B>::BoundedWait(uint64_t timeout_ns) {
+  if (timeout_ns == 0) return 0;
+  if (table_.draining() == 0 && !accept_paused_ && blocked_bytes_ == 0) return timeout_ns;
+  return std::min<uint64_t>(timeout_ns, 10'000'000);
+}
+
+template <Backend B>
+Status BasicServer<B>::Turn(uint64_t timeout_ns) {
+  woken_ = false;
+  completions_ = 0;
+  if (watched_ != kNoSocket && timeout_ns != 0 && !watch_queued_) {
+    watch_queued_ = true;
+    backend_->PollIn(watched_, kWatchToken);
+  }
+  QueueSends();
+  const Status status = backend_->Turn(*this, BoundedWait(timeout_ns));
+  AfterTurn();
+  return status;
+}
+
+template <Backend B>
+void BasicServer<B>::AfterTurn() {
+  if (completions_ != 0) ++table_.counters().turns;
+  if (accept_paused_ && !shutting_down_ && backend_->NowNs() >= accept_again_ns_) {
+    accept_paused_ = false;
+    backend_->Accept(listener_, kListenToken);
+  }
+  if (blocked_bytes_ != 0) {
+    table_.CutStalled(blocked_bytes_, backend_->NowNs());
+    blocked_bytes_ = 0;
+  }
+  if (table_.draining() != 0) EndDrains();
+  table_.Refresh();
+  BroadcastLog& log = table_.log();
+  // Not at once: what has been sent serves those who come back and resume.
+  if (table_.all_drained() && log.bytes_since_rewind() >= log.bytes() / 4) log.Rewind();
+}
+
+template <Backend B>
+void BasicServer<B>::EndDrains() {
+  const uint64_t now_ns = backend_->NowNs();
+  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+    Session& session = table_.at(slot);
+    if (session.state != SessionState::kDraining) continue;
+    if (table_.OwnDone(session) || now_ns >= session.deadline_ns) Close(slot);
+  }
+}
+
+template <Backend B>
+void BasicServer<B>::Close(size_t slot) {
+  Session& session = table_.at(slot);
+  table_.Leave(session);
+  session.state = SessionState::kClosing;
+  backend_->Close(session.socket, Token(slot));
+}
+
+template <Backend B>
+void BasicServer<B>::Lost(size_t slot, std::string_view how) {
+  Session& session = table_.at(slot);
+  if (session.state == SessionState::kLive) {
+    table_.TellOf(ServerEvent::Kind::kClientLeft, session, how);
+  }
+  Close(slot);
+}
+
+template <Backend B>
+void BasicServer<B>::OnCompletion(const Completion& done) {
+  ++completions_;
+  const auto slot = static_cast<uint32_t>(done.token);
+  if (slot == kListenToken) {
+    if (done.op == Op::kAccept) OnAccepted(done.result, done.more);
+    return;
+  }
+  if (slot == kWatchToken) {
+    watch_queued_ = false;
+    woken_ = true;
+    return;
+  }
+  if (slot >= table_.slots() || table_.at(slot).generation != done.token >> 32) return;
+  switch (done.op) {
+    case Op::kSend:
+      return OnSent(slot, done.result);
+    case Op::kReceive:
+      return OnReceived(slot, done);
+    case Op::kPollOut:
+      table_.at(slot).parked = false;
+      return;
+    case Op::kClose:
+      table_.at(slot).sending = false;
+      return table_.Free(slot);
+    default:
+      return;
+  }
+}
+
+template <Backend B>
+void BasicServer<B>::OnAccepted(int result, bool more) {
+  if (result >= 0) {
+    const sockaddr_storage peer = PrepareClientSocket(result, table_.options().send_buffer_bytes);
+    Result<SocketId> id = backend_->Adopt(result);
+    if (!id.ok()) {
+      close(result);
+      ++table_.counters().accept_failures;
+      table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
+    } else if (table_.live() >= table_.options().max_clients || shutting_down_) {
+      backend_->Close(*id, kNobodyToken);
+      ++table_.counters().clients_refused;
+      table_.Tell(ServerEvent::Kind::kClientRefused,
+                  "client " + FormatAddress(peer) + ": refused, " + std::to_string(table_.live()) +
+                      " clients are connected; raise max_clients to serve more");
+    } else {
+      const size_t slot = table_.Add(*id, peer);
+      ++table_.counters().clients_accepted;
+      table_.TellOf(ServerEvent::Kind::kClientJoined, table_.at(slot), "joined");
+      backend_->Receive(*id, Token(slot));
+    }
+  } else {
+    OnAcceptFailed(-result);
+  }
+  if (!more && !accept_paused_ && !shutting_down_) backend_->Accept(listener_, kListenToken);
+}
+
+template <Backend B>
+void BasicServer<B>::OnAcceptFailed(int error) {
+  if (error == ECONNABORTED || error == EINTR || error == EAGAIN || error == ECANCELED) return;
+  ++table_.counters().accept_failures;
+  table_.Tell(ServerEvent::Kind::kAcceptFailed,
+              "accept \"port " + std::to_string(port_) + "\": " + ErrnoName(error) +
+                  "; trying again in 100 ms" +
+                  (error == EMFILE || error == ENFILE ? "; raise ulimit -n" : ""));
+  accept_paused_ = true;
+  accept_again_ns_ = backend_->NowNs() + kAcceptPauseNs;
+}
+
+template <Backend B>
+void BasicServer<B>::OnSent(size_t slot, int result) {
+  Session& session = table_.at(slot);
+  session.sending = false;
+  if (result > 0) return table_.OnSent(session, static_cast<uint32_t>(result));
+  if (session.state == SessionState::kClosing) return;
+  if (result == -EAGAIN || result == -EINTR || result == -ENOBUFS) {
+    session.parked = true;
+    backend_->PollOut(session.socket, Token(slot));
+  } else {
+    Lost(slot, "left: " + ErrnoName(-result));
+  }
+}
+
+template <Backend B>
+void BasicServer<B>::OnReceived(size_t slot, const Completion& done) {
+  Session& session = table_.at(slot);
+  if (session.state == SessionState::kClosing) return;
+  if (done.result > 0) {
+    switch (table_.OnReceived(session, done.data, backend_->NowNs())) {
+      case SessionTable::Verdict::kLeave:
+        return Lost(slot, "left");
+      case SessionTable::Verdict::kKeep:
+      case SessionTable::Verdict::kEnd:
+        break;
+    }
+  } else if (done.result == 0) {
+    return Lost(slot, "left");
+  } else if (done.result != -ENOBUFS && done.result != -EAGAIN && done.result != -EINTR) {
+    return Lost(slot, "left: " + ErrnoName(-done.result));
+  }
+  if (!done.more) backend_->Receive(session.socket, Token(slot));
+}
+
+template <Backend B>
+Status BasicServer<B>::WatchDescriptor(int fd) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.ok()) {
+    return SystemStatus("fcntl(F_DUPFD_CLOEXEC)", "descriptor " + std::to_string(fd), errno,
+                        "raise ulimit -n");
+  }
+  Result<SocketId> id = backend_->Adopt(copy.get());
+  if (!id.ok()) return id.status();
+  (void)copy.Release();
+  watched_ = *id;
+  return Status();
+}
+
+template <Backend B>
+bool BasicServer<B>::Flush(uint64_t timeout_ns) {
+  const uint64_t start_ns = backend_->NowNs();
+  while (!all_drained()) {
+    const uint64_t spent_ns = backend_->NowNs() - start_ns;
+    if (spent_ns >= timeout_ns) return false;
+    if (!Turn(std::min<uint64_t>(timeout_ns - spent_ns, 10'000'000)).ok()) return false;
+  }
+  return true;
+}
+
+template <Backend B>
+void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
+  shutting_down_ = true;
+  const uint64_t start_ns = backend_->NowNs();
+  const std::string_view text =
+      why == ByeReason::kEndOfStream ? "end of stream" : "the server shuts down";
+  while (true) {
+    bool open = false;
+    const bool late = backend_->NowNs() - start_ns >= timeout_ns;
+    for (size_t slot = 0; slot < table_.slots(); ++slot) {
+      Session& session = table_.at(slot);
+      if (session.state == SessionState::kFree) continue;
+      open = true;
+      if (session.state == SessionState::kClosing) continue;
+      const bool log_done =
+          session.state == SessionState::kDraining || session.cursor == table_.log().head();
+      const bool done = log_done && !session.sending && table_.OwnDone(session) &&
+                        (session.extra == nullptr || !session.extra->hello_waits);
+      if (late || (done && session.bye_queued)) {
+        Close(slot);
+      } else if (done) {
+        table_.QueueBye(session, why, text);
+      }
+    }
+    if (!open || !Turn(1'000'000).ok()) return;
+    if (late && backend_->NowNs() - start_ns >= timeout_ns + 1'000'000'000) return;
+  }
+}
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_BASIC_SERVER_INL_H_

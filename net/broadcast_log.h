@@ -1,0 +1,121 @@
+// BroadcastLog: the ring of bytes that every client is sent from. A record is encoded into it once;
+// a client is a cursor, a 64-bit position that never wraps.
+//
+//   memory   |  first mapping, `bytes`  |  second mapping, the same pages  |
+//                 ^ index(cursor)            so that [cursor, cursor + n) is contiguous for any n
+//
+//   index(position) = (position - origin) & (bytes - 1)
+//
+// Rewind moves the origin to head, so that encoding starts again at the front of the memory and
+// stays in cache; what was there before is no longer retained.
+//
+// Invariant: the log does not know the cursors. Its owner makes sure before each Append that
+// head + frame - cursor <= bytes for every position still to be read, by a session or the kernel.
+//
+// Threads: one at a time. It is not for sharing between processes: the memory is private.
+#ifndef OMBUS_NET_BROADCAST_LOG_H_
+#define OMBUS_NET_BROADCAST_LOG_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "net/frame.h"
+#include "ombus/record.h"
+#include "ombus/status.h"
+
+namespace ombus::net {
+
+inline constexpr uint64_t kLogBytesMin = 256u << 10;
+inline constexpr uint64_t kLogBytesMax = 64ull << 30;
+// Every so many bytes a boundary is noted, so that any other is found by a short walk.
+inline constexpr uint64_t kMarkBytes = 16u << 10;
+// A cursor may lag at most the log's bytes less this, for the mark before it to be retained.
+inline constexpr uint64_t kLagMarginBytes = kFrameBytesMax + kMarkBytes;
+
+class BroadcastLog {
+ public:
+  // Rounds up to a power of two of at least kLogBytesMin. Allocates and faults in the memory.
+  static Result<BroadcastLog> Create(uint64_t bytes);
+
+  // Encodes one record at head. Does not check room: see the invariant. No call, no allocation.
+  void Append(const Record& record) {
+    if (head_ >= next_mark_) [[unlikely]]
+      AddMarkSlow(record.wal_seq);
+    EncodeFrame(memory_.get() + Index(head_), record);
+    head_ += FrameBytes(record.size);
+    last_wal_seq_ = record.wal_seq;
+    ++frames_;
+  }
+
+  // At most `max` of the bytes from cursor to head, contiguous.
+  std::span<const std::byte> Window(uint64_t cursor, uint64_t max) const {
+    return {memory_.get() + Index(cursor), std::min(head_ - cursor, max)};
+  }
+
+  // Starts again at the front. Only when no cursor is below head and nothing is in flight.
+  void Rewind() {
+    origin_ = head_;
+    next_mark_ = head_;
+  }
+
+  uint64_t head() const { return head_; }
+  uint64_t bytes() const { return bytes_; }
+  uint64_t bytes_since_rewind() const { return head_ - origin_; }
+  uint64_t frames() const { return frames_; }  // appended so far
+  uint64_t last_wal_seq() const { return last_wal_seq_; }
+  std::span<std::byte> memory() const { return {memory_.get(), 2 * bytes_}; }  // both mappings
+
+  // The rest costs a search and a walk over at most kMarkBytes of frames. A cursor lags at most
+  // bytes() - kLagMarginBytes.
+  struct Place {
+    uint64_t position = 0;  // a frame boundary
+    uint64_t frame = 0;     // how many frames lie before it
+  };
+  // The last boundary at or before the cursor, or the first at or after it.
+  Place BoundaryBefore(uint64_t cursor) const;
+  Place BoundaryAfter(uint64_t cursor) const;
+  // The sequence of the frame at a boundary below head.
+  uint64_t WalSeqAt(uint64_t boundary) const {
+    return LoadWord(memory_.get() + Index(boundary) + 8);
+  }
+  // The first retained frame of wal_seq or later; nothing where older frames that could hold it are
+  // gone, or where it is yet to come. For sequences that only rise.
+  std::optional<Place> Find(uint64_t wal_seq) const;
+
+ private:
+  struct Mark {
+    uint64_t position, frame, wal_seq;
+  };
+  struct Unmap {
+    uint64_t length = 0;
+    void operator()(std::byte* memory) const;
+  };
+
+  BroadcastLog(std::unique_ptr<std::byte, Unmap> memory, uint64_t bytes);
+  uint64_t Index(uint64_t position) const { return (position - origin_) & (bytes_ - 1); }
+  const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
+  bool Retained(uint64_t position) const {
+    return position >= origin_ && head_ - position <= bytes_;
+  }
+  [[gnu::cold, gnu::noinline]] void AddMarkSlow(uint64_t wal_seq);
+  Place NextAfter(Place at) const;
+
+  std::unique_ptr<std::byte, Unmap> memory_;
+  uint64_t bytes_;
+  uint64_t origin_ = 0;
+  uint64_t head_ = 0;
+  uint64_t next_mark_ = 0;
+  uint64_t frames_ = 0;
+  uint64_t last_wal_seq_ = 0;
+  std::vector<Mark> marks_;  // a ring
+  uint64_t mark_count_ = 0;  // ever made
+};
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_BROADCAST_LOG_H_

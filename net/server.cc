@@ -1,0 +1,80 @@
+#include "ombus/server.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+#include "net/backend_select.h"
+#include "net/basic_server.h"
+#include "net/epoll_backend.h"
+#ifdef OMBUS_HAVE_IOURING
+#include "net/uring_backend.h"
+#endif
+
+namespace ombus {
+namespace net {
+
+sockaddr_storage PrepareClientSocket(int fd, uint32_t send_buffer_bytes) {
+  SetNoDelay(fd);
+  if (send_buffer_bytes != 0) {
+    const int bytes = static_cast<int>(std::min<uint32_t>(send_buffer_bytes, 1u << 30));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+  }
+  sockaddr_storage peer{};
+  socklen_t length = sizeof(peer);
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) peer = {};
+  return peer;
+}
+
+namespace {
+
+template <Backend B>
+class ServerOn final : public Server {
+ public:
+  explicit ServerOn(std::unique_ptr<BasicServer<B>> server) : server_(std::move(server)) {}
+
+  BroadcastResult Broadcast(const Record& record) override { return server_->Broadcast(record); }
+  Status PollIo(uint64_t timeout_ns) override { return server_->Turn(timeout_ns); }
+  bool Flush(uint64_t timeout_ns) override { return server_->Flush(timeout_ns); }
+  void Shutdown(uint64_t timeout_ns, ShutdownReason reason) override {
+    server_->Shutdown(timeout_ns, reason == ShutdownReason::kEndOfStream ? ByeReason::kEndOfStream
+                                                                         : ByeReason::kShutdown);
+  }
+  uint32_t client_count() const override { return server_->client_count(); }
+  uint16_t port() const override { return server_->port(); }
+  const char* backend_name() const override { return server_->backend_name(); }
+  ServerStats stats() const override { return server_->stats(); }
+  std::vector<ServerEvent> TakeEvents() override { return server_->TakeEvents(); }
+
+ private:
+  std::unique_ptr<BasicServer<B>> server_;
+};
+
+template <Backend B>
+Result<std::unique_ptr<Server>> CreateOn(UniqueFd listener, const ServerOptions& options) {
+  auto backend = B::Create({.sockets_hint = options.max_clients + 2});
+  if (!backend.ok()) return backend.status();
+  auto server = BasicServer<B>::Create(std::move(*backend), std::move(listener), options);
+  if (!server.ok()) return server.status();
+  return std::unique_ptr<Server>(std::make_unique<ServerOn<B>>(std::move(*server)));
+}
+
+}  // namespace
+}  // namespace net
+
+Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
+  std::string why;
+  const auto kind = net::ChooseBackend(options.backend, &why);
+  if (!kind.ok()) return kind.status();
+  Result<net::UniqueFd> listener = net::Listen(options.address, options.port, 1024);
+  if (!listener.ok()) return listener.status();
+#ifdef OMBUS_HAVE_IOURING
+  if (*kind == net::BackendKind::kUring) {
+    return net::CreateOn<net::UringBackend>(std::move(*listener), options);
+  }
+#endif
+  return net::CreateOn<net::EpollBackend>(std::move(*listener), options);
+}
+
+}  // namespace ombus

@@ -1,0 +1,83 @@
+// Session: the server's agreement with one client: a socket, a cursor in the broadcast log, a
+// state. What only few sessions ever need (frames of their own, a drain buffer, half a HELLO) lives
+// in a SessionExtra, allocated when needed, so that a thousand silent clients are a hundred
+// kilobytes.
+//
+// Data, changed by SessionTable and by the server that owns it. Threads: one at a time.
+#ifndef OMBUS_NET_SESSION_H_
+#define OMBUS_NET_SESSION_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "net/backend.h"
+#include "net/frame.h"
+
+namespace ombus::net {
+
+// Collects control frames from bytes as they come, in 64 bytes whatever the peer sends.
+class ControlReader {
+ public:
+  enum class [[nodiscard]] Outcome : uint8_t{kNeedMore, kFrame, kBad};
+
+  // Takes bytes off the front of *data until there is a frame, an error or nothing left. The frame
+  // lives until the next Read.
+  Outcome Read(std::span<const std::byte>* data, Frame* frame);
+  const char* problem() const { return problem_; }  // after kBad
+
+ private:
+  static constexpr size_t kBytesMax = 64;
+
+  Outcome Bad(const char* problem) {
+    problem_ = problem;
+    return Outcome::kBad;
+  }
+
+  std::array<std::byte, kBytesMax> bytes_;
+  uint8_t size_ = 0;
+  bool taken_ = false;  // bytes_ holds a frame that was handed out
+  const char* problem_ = "";
+};
+
+struct SessionExtra {
+  std::vector<std::byte> own;  // frames for this client alone: control, or all of a drain
+  size_t own_sent = 0;
+  ControlReader reader;
+  uint64_t resume_from = 0;
+  bool hello_waits = false;  // for the next frame boundary
+};
+
+enum class SessionState : uint8_t {
+  kFree,
+  kLive,      // served from the log
+  kDraining,  // cut: gets what is in its own buffer, then the end of its stream
+  kClosing,   // Close is queued
+};
+
+struct Session {
+  uint64_t cursor = 0;
+  uint64_t counted_from = 0;  // frames before this number are in the table's count, or not its own
+  uint64_t deadline_ns = 0;   // kDraining: until when
+  uint64_t stalled_cursor = 0, stalled_since_ns = 0;  // kWait: no progress from here, since then
+  std::unique_ptr<SessionExtra> extra;
+  std::array<uint8_t, 16> peer_ip{};  // IPv4 in the first four
+  uint16_t peer_port = 0;
+  bool peer_is_v6 = false;
+  SessionState state = SessionState::kFree;
+  SocketId socket = kNoSocket;
+  uint32_t generation = 0;   // tells a late completion from the slot's next session
+  bool sending = false;      // one send in flight
+  bool sending_own = false;  // it is of extra->own, not of the log
+  bool parked = false;       // the socket is full; PollOut is queued
+  bool said_hello = false;
+  bool bye_queued = false;
+};
+static_assert(sizeof(Session) <= 128, "two cache lines a client");
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_SESSION_H_

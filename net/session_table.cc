@@ -1,0 +1,344 @@
+#include "net/session_table.h"
+
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "net/socket.h"
+
+namespace ombus::net {
+namespace {
+
+// Sessions cut at once share this many log sizes of drain memory; who comes later gets the warning
+// alone. A storm of slow clients must not become a storm of allocations.
+constexpr uint64_t kDrainLogsMax = 16;
+
+Status BadOption(const char* name, const std::string& remedy) {
+  return Status(StatusCode::kInvalidArgument,
+                "Server::Create \"" + std::string(name) + "\": EINVAL; " + remedy);
+}
+
+}  // namespace
+
+Status SessionTable::CheckOptions(ServerOptions* options) {
+  if (options->log_bytes > kLogBytesMax) {
+    return BadOption("log_bytes", "give at most " + std::to_string(kLogBytesMax));
+  }
+  if (options->max_clients == 0 || options->max_clients > (1u << 20)) {
+    return BadOption("max_clients", "give a number from 1 to 1048576");
+  }
+  if (options->turn_bytes_max == 0) return BadOption("turn_bytes_max", "give at least 1");
+  options->log_bytes = std::bit_ceil(std::max(options->log_bytes, kLogBytesMin));
+  uint64_t& lag = options->client_lag_bytes_max;
+  const uint64_t lag_most = options->log_bytes - kLagMarginBytes;
+  if (lag == 0) lag = std::min(options->log_bytes / 4 * 3, lag_most);
+  if (lag > lag_most) {
+    return BadOption("client_lag_bytes_max",
+                     "give at most " + std::to_string(lag_most) + ", or a larger log_bytes");
+  }
+  return Status();
+}
+
+SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
+    : log_(std::move(log)), options_(options), turn_bytes_max_(options.turn_bytes_max) {}
+
+size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer) {
+  if (free_.empty()) {
+    free_.push_back(static_cast<uint32_t>(sessions_.size()));
+    sessions_.emplace_back();
+  }
+  const size_t slot = free_.back();
+  free_.pop_back();
+  Session& session = sessions_[slot];
+  const uint32_t generation = session.generation;
+  session = Session{};
+  session.generation = generation;
+  session.socket = socket;
+  session.state = SessionState::kLive;
+  session.cursor = log_.head();
+  session.counted_from = log_.frames();
+  session.peer_is_v6 = peer.ss_family == AF_INET6;
+  if (session.peer_is_v6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer);
+    std::copy_n(v6.sin6_addr.s6_addr, 16, session.peer_ip.begin());
+    session.peer_port = v6.sin6_port;
+  } else if (peer.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(peer);
+    std::copy_n(reinterpret_cast<const uint8_t*>(&v4.sin_addr), 4, session.peer_ip.begin());
+    session.peer_port = v4.sin_port;
+  }
+  ++live_;
+  limit_ = std::min(limit_, log_.head() + lag_max());
+  return slot;
+}
+
+void SessionTable::Free(size_t slot) {
+  Session& session = sessions_[slot];
+  session.extra.reset();
+  session.state = SessionState::kFree;
+  ++session.generation;
+  free_.push_back(static_cast<uint32_t>(slot));
+}
+
+SessionExtra& SessionTable::Extra(Session& session) {
+  if (session.extra == nullptr) session.extra = std::make_unique<SessionExtra>();
+  return *session.extra;
+}
+
+std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
+  SessionExtra& extra = *session.extra;
+  const bool own_left = extra.own_sent < extra.own.size();
+  if (session.state == SessionState::kLive) {
+    if (!own_left && !extra.hello_waits) return log_.Window(session.cursor, turn_bytes_max_);
+    // Frames of its own begin only where a frame of the log ends; once begun they go first.
+    if (extra.own_sent == 0) {
+      const uint64_t boundary = log_.BoundaryAfter(session.cursor).position;
+      if (boundary != session.cursor) {
+        return log_.Window(session.cursor, std::min(boundary - session.cursor, turn_bytes_max_));
+      }
+      if (extra.hello_waits) Welcome(session, boundary);
+    }
+  }
+  session.sending_own = true;
+  return std::span<const std::byte>(extra.own).subspan(extra.own_sent);
+}
+
+void SessionTable::OnOwnSent(Session& session, uint32_t bytes) {
+  SessionExtra& extra = *session.extra;
+  extra.own_sent += bytes;
+  if (extra.own_sent < extra.own.size() || session.state != SessionState::kLive) return;
+  extra.own.clear();
+  extra.own_sent = 0;
+}
+
+void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
+  stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - session.counted_from;
+  session.counted_from = place.frame;
+  session.cursor = place.position;
+  limit_ = std::min(limit_, place.position + lag_max());
+}
+
+// At a boundary: answers HELLO, from where it asks for if that is still here.
+void SessionTable::Welcome(Session& session, uint64_t boundary) {
+  SessionExtra& extra = *session.extra;
+  extra.hello_waits = false;
+  const uint64_t wanted = extra.resume_from;
+  Gap gap;
+  if (wanted != 0 && log_.frames() != 0 && wanted <= log_.last_wal_seq()) {
+    const auto place = log_.Find(wanted);
+    // Not further back than half of what it may lag: else the next broadcast would cut it.
+    if (place.has_value() && log_.head() - place->position <= lag_max() / 2) {
+      Reposition(session, *place);
+    } else {
+      const bool live = boundary == log_.head();
+      gap = {wanted, live ? log_.last_wal_seq() : log_.WalSeqAt(boundary) - 1,
+             static_cast<uint32_t>(GapReason::kNotRetained)};
+    }
+  }
+  uint64_t first = log_.frames() == 0 ? 0 : log_.last_wal_seq() + 1;
+  if (session.cursor != log_.head()) first = log_.WalSeqAt(session.cursor);
+  AppendWelcome(&extra.own, {kWireVersion, options_.epoch, first});
+  if (gap.why != 0 && gap.to >= gap.from) AppendGap(&extra.own, gap);
+}
+
+SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const std::byte> data,
+                                               uint64_t now_ns) {
+  if (session.state != SessionState::kLive) return Verdict::kKeep;
+  SessionExtra& extra = Extra(session);
+  while (true) {
+    Frame frame;
+    switch (extra.reader.Read(&data, &frame)) {
+      case ControlReader::Outcome::kNeedMore:
+        return Verdict::kKeep;
+      case ControlReader::Outcome::kBad:
+        return Refuse(session, ByeReason::kProtocolError, extra.reader.problem(), now_ns);
+      case ControlReader::Outcome::kFrame:
+        break;
+    }
+    Hello hello;
+    if (frame.type == static_cast<uint8_t>(ControlType::kHello) && ParseHello(frame, &hello)) {
+      session.said_hello = true;
+      if (hello.version != kWireVersion) {
+        return Refuse(session, ByeReason::kVersion,
+                      "HELLO of version " + std::to_string(hello.version) +
+                          "; this server speaks " + std::to_string(kWireVersion),
+                      now_ns);
+      }
+      extra.resume_from = hello.resume_from;
+      extra.hello_waits = true;
+    } else if (frame.type == static_cast<uint8_t>(ControlType::kBye)) {
+      return Verdict::kLeave;
+    } else if (frame.type != static_cast<uint8_t>(ControlType::kHeartbeat)) {
+      return Refuse(session, ByeReason::kProtocolError, "a control frame that no client sends",
+                    now_ns);
+    }
+    if (data.empty()) return Verdict::kKeep;
+  }
+}
+
+SessionTable::Verdict SessionTable::Refuse(Session& session, ByeReason why, std::string_view what,
+                                           uint64_t now_ns) {
+  ++stats_.protocol_errors;
+  TellOf(ServerEvent::Kind::kProtocolError, session, "sent " + std::string(what) + "; closed");
+  // A send in flight pins the log; there is no waiting for it for the sake of a broken peer.
+  if (!session.said_hello || session.sending) return Verdict::kLeave;
+  std::vector<std::byte> tail;
+  AppendBye(&tail, why, what);
+  const bool own_begun = session.extra->own_sent != 0;
+  BeginDrain(session, own_begun ? session.cursor : log_.BoundaryAfter(session.cursor).position,
+             tail, now_ns);
+  return Verdict::kEnd;
+}
+
+void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
+                              uint64_t now_ns) {
+  SessionExtra& extra = Extra(session);
+  Leave(session);
+  std::vector<std::byte> all;
+  if (extra.own_sent != 0) all.assign(extra.own.begin() + extra.own_sent, extra.own.end());
+  const auto left = log_.Window(session.cursor, end - session.cursor);
+  const bool room = drain_bytes_ + left.size() <= kDrainLogsMax * log_.bytes();
+  // Without room it still ends at a frame boundary: its half frame is completed.
+  const uint64_t rest = log_.BoundaryAfter(session.cursor).position - session.cursor;
+  const auto kept = room ? left : left.first(std::min<uint64_t>(rest, left.size()));
+  all.reserve(all.size() + kept.size() + tail.size());
+  all.insert(all.end(), kept.begin(), kept.end());
+  all.insert(all.end(), tail.begin(), tail.end());
+  if (room)
+    stats_.frames_delivered +=
+        log_.BoundaryBefore(end).frame - log_.BoundaryBefore(session.cursor).frame;
+  extra.own = std::move(all);
+  extra.own_sent = 0;
+  drain_bytes_ += extra.own.size();
+  session.state = SessionState::kDraining;
+  session.deadline_ns = now_ns + uint64_t{options_.drain_ms} * 1'000'000;
+  ++draining_;
+}
+
+void SessionTable::Leave(Session& session) {
+  if (session.state == SessionState::kDraining) {
+    --draining_;
+    drain_bytes_ -= session.extra->own.size();
+    return;
+  }
+  if (session.state != SessionState::kLive) return;
+  stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - session.counted_from;
+  ++stats_.clients_disconnected;
+  --live_;
+}
+
+void SessionTable::Cut(Session& session, uint64_t now_ns, std::string_view why) {
+  const uint64_t pending = log_.head() - session.cursor;
+  ++stats_.slow_client_drops;
+  TellOf(ServerEvent::Kind::kClientCut, session, std::string(why));
+  std::vector<std::byte> tail;
+  if (pending + FrameBytes(kSlowWarningBytes) <= lag_max()) {
+    ++stats_.slow_client_warnings;
+    AppendSlowWarning(&tail, {static_cast<uint32_t>(std::min<uint64_t>(pending, ~0u)),
+                              static_cast<uint32_t>(std::min<uint64_t>(lag_max(), ~0u))});
+  }
+  if (session.said_hello) AppendBye(&tail, ByeReason::kTooSlow, "too slow");
+  BeginDrain(session, log_.head(), tail, now_ns);
+}
+
+void SessionTable::CutLaggards(uint64_t bytes, uint64_t now_ns) {
+  for (Session& session : sessions_) {
+    if (session.state != SessionState::kLive) continue;
+    if (log_.head() + bytes - session.cursor <= lag_max()) continue;
+    Cut(session, now_ns, "cut: it would lag more than it may");
+  }
+}
+
+void SessionTable::CutStalled(uint64_t bytes, uint64_t now_ns) {
+  const uint64_t wait_ns = uint64_t{options_.slow_wait_ms} * 1'000'000;
+  for (Session& session : sessions_) {
+    if (session.state != SessionState::kLive || session.sending) continue;
+    if (log_.head() + bytes - session.cursor <= lag_max()) continue;
+    if (session.stalled_since_ns == 0 || session.stalled_cursor != session.cursor) {
+      session.stalled_cursor = session.cursor;
+      session.stalled_since_ns = now_ns;
+    } else if (now_ns - session.stalled_since_ns >= wait_ns) {
+      Cut(session, now_ns, "cut: it held everybody up and made no progress");
+    }
+  }
+}
+
+bool SessionTable::LogInFlightBelow(uint64_t position) const {
+  for (const Session& session : sessions_) {
+    if (session.sending && !session.sending_own && session.cursor < position) return true;
+  }
+  return false;
+}
+
+void SessionTable::Refresh() {
+  uint64_t lowest = ~uint64_t{0};
+  bool busy = false;
+  for (const Session& session : sessions_) {
+    const bool pins = session.sending && !session.sending_own;
+    if (session.state != SessionState::kLive && !pins) continue;
+    lowest = std::min(lowest, session.cursor);
+    busy |= session.sending ||
+            (session.extra != nullptr && (!OwnDone(session) || session.extra->hello_waits));
+  }
+  if (lowest == ~uint64_t{0}) {
+    limit_ = lowest;
+    all_drained_ = true;
+    return;
+  }
+  limit_ = lowest + lag_max();
+  all_drained_ = lowest == log_.head() && !busy;
+  stats_.log_bytes_high = std::max(stats_.log_bytes_high, log_.head() - lowest);
+}
+
+void SessionTable::QueueBye(Session& session, ByeReason why, std::string_view text) {
+  session.bye_queued = true;
+  if (session.said_hello) AppendBye(&Extra(session).own, why, text);
+}
+
+void SessionTable::Tell(ServerEvent::Kind kind, std::string text) {
+  if (events_.size() == kEventsMax) events_.pop_front();
+  events_.push_back({kind, std::move(text)});
+}
+
+void SessionTable::TellOf(ServerEvent::Kind kind, const Session& session, std::string_view what) {
+  Tell(kind, "client " + PeerText(session) + ": " + std::string(what) + " (lag " +
+                 std::to_string(log_.head() - session.cursor) + " bytes, limit " +
+                 std::to_string(lag_max()) + ")");
+}
+
+std::vector<ServerEvent> SessionTable::TakeEvents() {
+  std::vector<ServerEvent> taken(std::make_move_iterator(events_.begin()),
+                                 std::make_move_iterator(events_.end()));
+  events_.clear();
+  return taken;
+}
+
+ServerStats SessionTable::Stats() const {
+  ServerStats stats = stats_;
+  stats.records_broadcast = log_.frames();
+  stats.bytes_broadcast = log_.head() - log_.frames() * kFrameHeaderBytes;
+  for (const Session& session : sessions_) {
+    if (session.state != SessionState::kLive) continue;
+    stats.frames_delivered += log_.BoundaryBefore(session.cursor).frame - session.counted_from;
+  }
+  return stats;
+}
+
+std::string PeerText(const Session& session) {
+  sockaddr_storage address{};
+  if (session.peer_is_v6) {
+    auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = session.peer_port;
+    std::copy_n(session.peer_ip.begin(), 16, v6.sin6_addr.s6_addr);
+  } else {
+    auto& v4 = reinterpret_cast<sockaddr_in&>(address);
+    v4.sin_family = AF_INET;
+    v4.sin_port = session.peer_port;
+    std::copy_n(session.peer_ip.begin(), 4, reinterpret_cast<uint8_t*>(&v4.sin_addr));
+  }
+  return FormatAddress(address);
+}
+
+}  // namespace ombus::net

@@ -1,0 +1,124 @@
+// SessionTable: the broadcast log and all sessions in it: what each is to be sent next, how far
+// each lags, who is cut, and what there is to tell. It does no I/O and looks at no clock;
+// BasicServer moves the bytes.
+//
+// Invariant: no byte of the log is overwritten that a live session has not been sent or the kernel
+// still reads. limit() is the head up to which appending keeps it; it may be too low (cursors have
+// moved on since), never too high.
+//
+// Threads: one at a time.
+#ifndef OMBUS_NET_SESSION_TABLE_H_
+#define OMBUS_NET_SESSION_TABLE_H_
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/broadcast_log.h"
+#include "net/session.h"
+#include "ombus/server.h"
+
+namespace ombus::net {
+
+class SessionTable {
+ public:
+  SessionTable(BroadcastLog log, const ServerOptions& options);
+
+  // Checks the options and fills in what is 0.
+  static Status CheckOptions(ServerOptions* options);
+
+  BroadcastLog& log() { return log_; }
+  const BroadcastLog& log() const { return log_; }
+  uint64_t limit() const { return limit_; }
+  uint64_t lag_max() const { return options_.client_lag_bytes_max; }
+  uint32_t live() const { return live_; }
+  size_t slots() const { return sessions_.size(); }
+  Session& at(size_t slot) { return sessions_[slot]; }
+  ServerStats& counters() { return stats_; }
+  const ServerOptions& options() const { return options_; }
+
+  // A new session at head. The slot stays its name until Free.
+  size_t Add(SocketId socket, const sockaddr_storage& peer);
+  void Free(size_t slot);
+
+  // What to send next: empty if nothing. Hot: one branch for a client that has nothing of its own.
+  std::span<const std::byte> NextSend(Session& session) {
+    session.sending_own = false;
+    if (session.extra == nullptr) [[likely]]
+      return log_.Window(session.cursor, turn_bytes_max_);
+    return NextSendSlow(session);
+  }
+  void OnSent(Session& session, uint32_t bytes) {
+    stats_.bytes_sent += bytes;
+    if (session.sending_own) {
+      OnOwnSent(session, bytes);
+    } else {
+      session.cursor += bytes;
+    }
+  }
+
+  enum class [[nodiscard]] Verdict : uint8_t{kKeep, kLeave, kEnd};  // kEnd: drain, then close
+  // What a client sent. kEnd has already begun the drain.
+  Verdict OnReceived(Session& session, std::span<const std::byte> data, uint64_t now_ns);
+
+  // Looks at every cursor: limit(), min_lag, whether all is sent.
+  void Refresh();
+  bool all_drained() const { return all_drained_; }  // as of the last Refresh and no Append since
+  bool LogInFlightBelow(uint64_t position) const;
+
+  // Cuts every live session that would lag more than the limit after `bytes` more. Their sends are
+  // not in flight. They no longer count as clients.
+  void CutLaggards(uint64_t bytes, uint64_t now_ns);
+  // kWait: cuts those that hold up a frame of `bytes` and have not moved for slow_wait_ms.
+  void CutStalled(uint64_t bytes, uint64_t now_ns);
+  // Leaves the live sessions: its frames are counted and it no longer holds the log.
+  void Leave(Session& session);
+  // BYE as the last frame of a client that said HELLO. Only at a frame boundary.
+  void QueueBye(Session& session, ByeReason why, std::string_view text);
+  bool OwnDone(const Session& session) const {
+    return session.extra == nullptr || session.extra->own_sent == session.extra->own.size();
+  }
+
+  uint32_t draining() const { return draining_; }
+  void Tell(ServerEvent::Kind kind, std::string text);
+  void TellOf(ServerEvent::Kind kind, const Session& session, std::string_view what);
+  std::vector<ServerEvent> TakeEvents();
+  ServerStats Stats() const;  // a walk over at most 16 KiB of frames for each client behind head
+
+ private:
+  static constexpr size_t kEventsMax = 256;
+
+  std::span<const std::byte> NextSendSlow(Session& session);
+  void OnOwnSent(Session& session, uint32_t bytes);
+  SessionExtra& Extra(Session& session);
+  void Welcome(Session& session, uint64_t boundary);
+  void Reposition(Session& session, BroadcastLog::Place place);
+  // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
+  void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
+                  uint64_t now_ns);
+  void Cut(Session& session, uint64_t now_ns, std::string_view why);
+  Verdict Refuse(Session& session, ByeReason why, std::string_view what, uint64_t now_ns);
+
+  BroadcastLog log_;
+  ServerOptions options_;
+  uint64_t turn_bytes_max_;
+  uint64_t limit_ = ~uint64_t{0};
+  bool all_drained_ = true;
+  uint32_t live_ = 0, draining_ = 0;
+  uint64_t drain_bytes_ = 0;  // in all drain buffers
+  std::vector<Session> sessions_;
+  std::vector<uint32_t> free_;
+  std::deque<ServerEvent> events_;
+  ServerStats stats_;
+};
+
+std::string PeerText(const Session& session);
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_SESSION_TABLE_H_
