@@ -71,6 +71,7 @@ class SocketTable {
   }
 
   std::vector<Slot>& slots() { return slots_; }
+  const std::vector<Slot>& slots() const { return slots_; }
 
  private:
   std::vector<Slot> slots_;

@@ -15,6 +15,7 @@
 
 #include "net/epoll_backend.h"
 #include "tests/net/real_world.h"
+#include "tests/net/sim_world.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
 #endif
@@ -117,7 +118,7 @@ using Worlds = testing::Types<
 #ifdef OMBUS_HAVE_IOURING
     RealWorld<UringBackend>,
 #endif
-    RealWorld<EpollBackend>>;
+    RealWorld<EpollBackend>, SimWorld>;
 
 struct WorldNames {
   template <typename World>
