@@ -89,7 +89,6 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reord
   line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
   Join();
   view_ = live_;
-  first_position_ = tail_;
 }
 
 Consumer::~Consumer() {
@@ -113,6 +112,7 @@ void Consumer::Join() {
 }
 
 void Consumer::MoveTo(uint64_t position) {
+  if (first_position_ == tail_) first_position_ = position;  // nothing was read so far
   tail_ = bound_ = prefetched_ = position;
   hits_ = 0;
 }
@@ -146,7 +146,7 @@ PollResult Consumer::PollSlow(Record* record) {
   hits_ = 0;
   if (cold_->replaced) return PollResult::kClosed;
   AnswerUrge();
-  if (line_->control.load(std::memory_order_acquire) != live_) return Rejoin();
+  if (!LineIsOurs(live_)) return Rejoin();
   if (tail_ != stored_tail_) StoreTail();
 
   // Before the last look at the slot: who sees the end sees all records before it. [state]
@@ -159,6 +159,7 @@ PollResult Consumer::PollSlow(Record* record) {
     prefetched_ = tail_;
   }
   if (Take(record)) return ResultOf(*record);
+  // Urged or evicted this very moment: the next poll's.
   if (line_->control.load(std::memory_order_acquire) != live_) return PollResult::kEmpty;
   if (tail_ != bound_) return SkipDamaged();
   if (SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
@@ -204,7 +205,6 @@ PollResult Consumer::CompareWithHead() {
 
 // The record at tail_ was published, and its slot is damaged: pass over it.
 PollResult Consumer::SkipDamaged() {
-  if (first_position_ == tail_) ++first_position_;
   const uint64_t bound = bound_;
   const bool inside = bound != tail_;
   MoveTo(tail_ + 1);
@@ -251,10 +251,15 @@ PollResult Consumer::AfterBatch() const {
   return SomethingToPoll() ? PollResult::kRecord : PollResult::kEmpty;
 }
 
+// Whether our line still is what it was when its control was `live`. Urged is fine too.
+bool Consumer::LineIsOurs(uint64_t live) const {
+  constexpr uint64_t kUrgedBit = kLineUrged ^ static_cast<uint64_t>(LineState::kLive);
+  return (line_->control.load(std::memory_order_acquire) | kUrgedBit) == (live | kUrgedBit);
+}
+
 bool Consumer::valid() const {
-  AcquireFence();                    // after the caller's reads of the payload [evict]
-  constexpr uint64_t kUrgedBit = 2;  // live and urged are both fine
-  return (line_->control.load(std::memory_order_relaxed) | kUrgedBit) == (view_ | kUrgedBit);
+  AcquireFence();  // after the caller's reads of the payload [evict]
+  return LineIsOurs(view_);
 }
 
 void Consumer::Release() {

@@ -135,39 +135,40 @@ PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
   if (RefreshLimit()) return PublishResult::kOk;
   header_->stalls.fetch_add(1, std::memory_order_relaxed);
   const uint64_t start_ns = NowNs();
-  PublishResult result = PublishResult::kTimedOut;
-  for (uint32_t round = 0;; ++round) {
-    if (RefreshLimit()) {
-      result = PublishResult::kOk;
-      break;
-    }
-    if (round < kPauseRounds) {
-      CpuRelax();
-      continue;
-    }
+  for (uint32_t round = 0; round < kPauseRounds && !RefreshLimit(); ++round) CpuRelax();
+  PublishResult result = PublishResult::kOk;
+  for (uint32_t round = 0; !RefreshLimit(); ++round) {
     const uint64_t now_ns = NowNs();
-    if (now_ns - start_ns >= timeout_ns) break;
-    if (round < kPauseRounds + kLongPauseRounds) {
-      for (uint32_t i = 0; i < kPausesPerLongPause; ++i) CpuRelax();
-      continue;
-    }
-    if (round == kPauseRounds + kLongPauseRounds && cold_->options.backpressure != nullptr) {
-      cold_->options.backpressure(head_, header_->min_tail.load(std::memory_order_relaxed),
-                                  cold_->options.backpressure_context);
-    }
-    if (Superseded()) {
-      result = PublishResult::kClosed;
+    TendLinesWhenDue(now_ns);  // before the end, too: for callers whose timeouts are short
+    const bool over = now_ns - start_ns >= timeout_ns;
+    if (over || Superseded()) {
+      if (!over) {
+        result = PublishResult::kClosed;
+      } else if (!RefreshLimit()) {
+        result = PublishResult::kTimedOut;
+      }
       break;
     }
-    TendLinesWhenDue(now_ns);
-    if (now_ns - start_ns < kYieldNs) {
-      sched_yield();
-    } else {
-      SleepNs(kSleepNs);
-    }
+    BackOff(round, now_ns - start_ns);
   }
   header_->stalled_ns.fetch_add(NowNs() - start_ns, std::memory_order_relaxed);
   return result;
+}
+
+void Producer::BackOff(uint32_t round, uint64_t waited_ns) {
+  if (round < kLongPauseRounds) {
+    for (uint32_t i = 0; i < kPausesPerLongPause; ++i) CpuRelax();
+    return;
+  }
+  if (round == kLongPauseRounds && cold_->options.backpressure != nullptr) {
+    cold_->options.backpressure(head_, header_->min_tail.load(std::memory_order_relaxed),
+                                cold_->options.backpressure_context);
+  }
+  if (waited_ns < kYieldNs) {
+    sched_yield();
+  } else {
+    SleepNs(kSleepNs);
+  }
 }
 
 void Producer::TendLinesWhenDue(uint64_t now_ns) {

@@ -122,8 +122,9 @@ Status DisplaceOwner(ShmObject& object) {
   const std::string prefix = "create \"" + object.name() + "\": ";
   const Result<Geometry> geometry = MapRing(object);
   if (!geometry.ok()) {
-    return Status(StatusCode::kAlreadyExists,
-                  prefix + "another producer is creating it; use another name");
+    return Status(StatusCode::kAlreadyExists, prefix + "a live producer holds it (" +
+                                                  geometry.status().message() +
+                                                  "); stop that one or use another name");
   }
   RingHeader& header = *object.header();
   if (!OwnedByThisProcess(header)) {

@@ -306,6 +306,47 @@ TEST_F(RingTest, LinesAreClaimedByIndexOrAnyFreeOne) {
             StatusCode::kInvalidArgument);
 }
 
+TEST_F(RingTest, TheBackpressureCallbackIsToldHeadAndMinTailOncePerWait) {
+  struct Seen {
+    int calls = 0;
+    uint64_t head = 0, min_tail = 0;
+  } seen;
+  ProducerOptions options = {.capacity = 4};
+  options.backpressure = [](uint64_t head, uint64_t min_tail, void* context) {
+    auto* told = static_cast<Seen*>(context);
+    *told = {.calls = told->calls + 1, .head = head, .min_tail = min_tail};
+  };
+  options.backpressure_context = &seen;
+  auto producer = MakeProducer(options);
+  auto consumer = MakeConsumer();
+  for (uint64_t i = 0; i < 4; ++i) ASSERT_EQ(producer->Publish({.wal_seq = i}), PublishResult::kOk);
+  EXPECT_EQ(seen.calls, 0);
+  EXPECT_EQ(producer->Publish({}, 20'000'000), PublishResult::kTimedOut);
+  EXPECT_EQ(producer->WaitForRoom(20'000'000), PublishResult::kTimedOut);
+  EXPECT_EQ(seen.calls, 2);
+  EXPECT_EQ(seen.head, 4u);
+  EXPECT_EQ(seen.min_tail, 0u);
+  const auto snapshot = ReadRingSnapshot(name_.str());
+  EXPECT_EQ(snapshot->stalls, 2u);
+  EXPECT_GE(snapshot->stalled_ns, 40'000'000u);
+}
+
+TEST_F(RingTest, WaitTellsWhetherThereIsSomethingToPoll) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  EXPECT_FALSE(consumer->Wait(100'000));
+  EXPECT_FALSE(consumer->Wait(0));
+  (void)PublishText(*producer, 1, "x");
+  EXPECT_TRUE(consumer->Wait(0));
+  EXPECT_FALSE(consumer->ArmWake());
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_TRUE(consumer->ArmWake());
+  consumer->DisarmWake();
+  producer->Close();
+  EXPECT_TRUE(consumer->Wait(0));
+}
+
 TEST_F(RingTest, ASnapshotShowsHeadTailsAndWhoLives) {
   auto producer = MakeProducer();
   auto consumer = MakeConsumer({.consumer_index = 2});

@@ -134,6 +134,7 @@ class OMBUS_API Consumer {
   bool SlotIsStrange() const;
   bool SomethingPublished() const;
   void AnswerUrge();
+  bool LineIsOurs(uint64_t live) const;
   void Join();
   bool SomethingToPoll() const;
   bool WorthPolling() const;

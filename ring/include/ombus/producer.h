@@ -108,6 +108,7 @@ class OMBUS_API Producer {
   uint32_t SealOf(uint64_t wal_seq, uint64_t meta, const void* payload, uint16_t size) const;
   PublishResult FindRoomSlow();
   PublishResult WaitForRoomSlow(uint64_t timeout_ns);
+  void BackOff(uint32_t round, uint64_t waited_ns);
   bool RefreshLimit();
   bool Superseded();
   void TendLinesWhenDue(uint64_t now_ns);

@@ -61,13 +61,18 @@ inline void PrefetchForWrite(const void* address) {
 #endif
 }
 
+// Out of line, or g++ warns callers whose buffers are smaller than the sizes that lead here.
+__attribute__((noinline)) inline void CopyLarge(std::byte* to, const std::byte* from, size_t size) {
+  std::memcpy(to, from, size);
+}
+
 // Copies size bytes in words, the last of which overlap. The point: no call for small sizes (a call
 // of memcpy costs as much as all the rest of a publish).
 inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::byte* from,
                                                      size_t size) {
   if (size >= 16) {
     if (size > kInlineCopyBytesMax) {
-      std::memcpy(to, from, size);
+      CopyLarge(to, from, size);
       return;
     }
     size_t at = 0;

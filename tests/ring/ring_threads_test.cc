@@ -1,0 +1,102 @@
+// Producer and consumers as threads of one process, so that ThreadSanitizer sees both sides.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+#include "ombus/consumer.h"
+#include "ombus/producer.h"
+#include "tests/ring/ring_test_name.h"
+
+namespace ombus {
+namespace {
+
+constexpr uint64_t kPatienceNs = 60'000'000'000;
+
+TEST(RingThreads, TwoReadersGetEverythingInOrder) {
+  constexpr uint64_t kCount = 30'000;
+  RingTestName name;
+  auto producer = Producer::Create({.name = name.str(), .capacity = 32, .slot_size = 128});
+  ASSERT_TRUE(producer.ok());
+  std::vector<std::thread> readers;
+  std::atomic<uint64_t> sound{0};
+  for (int i = 0; i < 2; ++i) {
+    auto opened = Consumer::Open({.name = name.str()});
+    ASSERT_TRUE(opened.ok());
+    readers.emplace_back([&sound, consumer = std::move(*opened)] {
+      uint64_t next = 0;
+      Record record;
+      for (;;) {
+        const PollResult result = consumer->Poll(&record);
+        if (result == PollResult::kClosed) break;
+        if (result == PollResult::kEmpty) (void)consumer->Wait(1'000'000'000, 1000);
+        if (result != PollResult::kRecord) continue;
+        uint64_t words[12];
+        std::memcpy(words, record.payload, record.size);
+        if (record.wal_seq != next || words[next % 12] != next) break;
+        ++next;
+      }
+      if (next == kCount) ++sound;
+    });
+  }
+  uint64_t words[12];
+  for (uint64_t seq = 0; seq < kCount; ++seq) {
+    for (uint64_t& word : words) word = seq;
+    ASSERT_EQ(
+        (*producer)->Publish({.wal_seq = seq, .payload = words, .size = sizeof words}, kPatienceNs),
+        PublishResult::kOk);
+  }
+  (*producer)->Close();
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(sound, 2u);
+}
+
+TEST(RingThreads, ReadersThatComeAndGoNeitherMissNorStopAnything) {
+  RingTestName name;
+  auto producer = Producer::Create({.name = name.str(), .capacity = 16, .max_consumers = 3});
+  ASSERT_TRUE(producer.ok());
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> gaps{0};
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) {
+    readers.emplace_back([&] {
+      for (int visit = 0; visit < 200; ++visit) {
+        auto consumer = Consumer::Open({.name = name.str()});
+        if (!consumer.ok()) {
+          ++gaps;
+          break;
+        }
+        Record record;
+        for (int records = 0; records < 30;) {
+          const PollResult result = (*consumer)->Poll(&record);
+          if (result == PollResult::kRecord)
+            ++records;
+          else if (result == PollResult::kEmpty)
+            std::this_thread::yield();
+          else
+            ++gaps;
+          uint64_t payload = 0;
+          if (result == PollResult::kRecord) {
+            std::memcpy(&payload, record.payload, sizeof payload);
+            if (payload != record.wal_seq) ++gaps;
+          }
+        }
+      }
+    });
+  }
+  std::thread writer([&] {
+    for (uint64_t seq = 0; !stop; ++seq) {
+      (void)(*producer)->Publish({.wal_seq = seq, .payload = &seq, .size = 8}, kPatienceNs);
+    }
+  });
+  for (std::thread& reader : readers) reader.join();
+  stop = true;
+  writer.join();
+  EXPECT_EQ(gaps, 0u);
+  EXPECT_EQ((*producer)->live_consumers(), 0u);
+}
+
+}  // namespace
+}  // namespace ombus
