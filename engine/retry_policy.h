@@ -1,6 +1,6 @@
 // RetryPolicy: when to look again for a stream that is not there. The first look is due at once,
 // each further one after twice the wait of the one before, up to a bound, so that a stream that
-// comes back soon is found soon and one that stays away costs nothing.
+// comes back soon is found soon and one that stays away costs next to nothing.
 //
 // Pure: the caller brings the time. Threads: a value, one thread at a time.
 #ifndef OMBUS_ENGINE_RETRY_POLICY_H_
@@ -12,7 +12,7 @@
 namespace ombus::engine {
 
 inline constexpr uint64_t kRetryMinNs = 1'000'000;
-inline constexpr uint64_t kRetryMaxNs = 100'000'000;
+inline constexpr uint64_t kRetryMaxNs = 10'000'000;
 
 class RetryPolicy {
  public:

@@ -35,25 +35,27 @@ enum class StreamEnd : uint8_t {
 };
 
 struct RelayOptions {
-  std::string stream;
-  ServerOptions server;
+  std::string stream = {};
+  ServerOptions server = {};
   int cpu = -1;  // pin the thread that calls Run; -1: leave it
   IdleStrategy idle = IdleStrategy::kSleep;
   uint64_t idle_spin_ns = 50'000;            // how long kBackoff and kSleep spin first
   uint32_t burst_min = 16, burst_max = 256;  // records polled per turn, adapted between these
-  uint32_t wait_clients = 0;                 // join the ring only when so many clients are there
+  uint32_t wait_clients = 0;  // join the ring for the first time only when so many are there
   StreamEnd on_end = StreamEnd::kFollow;
-  uint64_t stream_wait_ms = ~uint64_t{0};  // how long to wait for a stream that is not there yet
+  // How long the stream may take to appear for the first time. Once it was there, it is waited for.
+  uint64_t stream_wait_ms = ~uint64_t{0};
   uint64_t flush_ms = 5000;  // orderly stop: how long clients get to take what is pending
-  std::function<void(const ServerEvent&)> on_event;  // from Run's thread, off the hot path
+  std::function<void(const ServerEvent&)> on_event = {};  // from Run's thread, off the hot path
 };
 
 struct RelayStats {
   uint64_t turns = 0, busy_turns = 0, idle_turns = 0, sleeps = 0;
   uint64_t records_relayed = 0;
-  uint64_t gaps = 0;          // seen in the ring
-  uint64_t records_lost = 0;  // by eviction from the ring
-  uint64_t corrupt_records = 0;
+  uint64_t gaps = 0;               // missing sequences, also between two attachments
+  uint64_t records_lost = 0;       // by eviction from the ring
+  uint64_t corrupt_records = 0;    // skipped
+  uint64_t records_too_large = 0;  // for a frame or for the broadcast log: left out
   uint64_t epoch_changes = 0;
   uint64_t head = 0, tail = 0;  // of the ring, when last looked at
   uint32_t burst = 0;
@@ -69,7 +71,9 @@ class OMBUS_API Relay {
   static Result<std::unique_ptr<Relay>> Create(const RelayOptions& options);
   virtual ~Relay() = default;
 
-  // Until Stop, the end of the stream (kExit) or an error that cannot be healed.
+  // Until Stop, the end of the stream (kExit) or an error that cannot be healed; once. Before it
+  // returns, it lets go of the ring, gives the clients flush_ms to take what is pending, and closes
+  // them.
   virtual Status Run() = 0;
   // Asks Run to flush and return. Async-signal-safe.
   virtual void Stop() = 0;

@@ -1,0 +1,354 @@
+// RelayOn: the relay's loop over one server type: drain a burst from the ring into the broadcast
+// log, let the server send, accept and receive, idle when there is nothing.
+//
+// The server is a type parameter (BasicServer over io_uring or epoll; a fake one in tests), so that
+// a record passes no virtual call. Threads: as in ombus/relay.h.
+#ifndef OMBUS_ENGINE_BASIC_RELAY_H_
+#define OMBUS_ENGINE_BASIC_RELAY_H_
+
+#include <immintrin.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "engine/burst_policy.h"
+#include "engine/cpu_pin.h"
+#include "engine/event_desk.h"
+#include "engine/idle_policy.h"
+#include "engine/relay_clock.h"
+#include "engine/stats_board.h"
+#include "engine/stream_feed.h"
+#include "engine/wake_set.h"
+#include "ombus/relay.h"
+#include "ombus/wire.h"
+
+namespace ombus::engine {
+
+inline constexpr uint64_t kHousekeepingNs = 100'000'000;  // statistics posted, events told
+inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // sockets end it sooner
+inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;    // where no descriptor wakes us
+
+template <typename S>
+class RelayOn final : public Relay {
+ public:
+  RelayOn(const RelayOptions& options, std::unique_ptr<S> server, std::unique_ptr<WakeSet> wake,
+          std::string note)
+      : options_(options),
+        wake_(std::move(wake)),
+        server_(std::move(server)),
+        feed_(options.stream, MillisToNs(options.stream_wait_ms), wake_.get()),
+        burst_(options.burst_min, options.burst_max),
+        idle_(options.idle, options.idle_spin_ns),
+        desk_(options.on_event),
+        start_note_(std::move(note)) {}
+
+  Status Run() override {
+    Status status = Start();
+    while (status.ok() && !ended_ && !wake_->interrupted()) {
+      status = feed_.attached() ? RelayTurn() : AttachTurn();
+      if (now_ns_ - posted_ns_ >= kHousekeepingNs) Housekeep();
+    }
+    Finish();
+    return status;
+  }
+
+  void Stop() override { wake_->Interrupt(); }
+  uint16_t port() const override { return server_->port(); }
+  const char* backend_name() const override { return server_->backend_name(); }
+  RelayStats stats() const override { return board_.Read(); }
+
+ private:
+  Status Start() {
+    if (options_.cpu >= 0) {
+      if (Status pinned = PinThisThread(options_.cpu); !pinned.ok()) return pinned;
+    }
+    now_ns_ = busy_ns_ = NowNs();
+    if (!start_note_.empty()) desk_.Tell(std::exchange(start_note_, ""));
+    return server_->WatchDescriptor(wake_->fd());
+  }
+
+  // Until the stream is there, clients are served, and awaited if so asked.
+  Status AttachTurn() {
+    uint64_t wait_ns = kHousekeepingNs;
+    if (ever_attached_ || server_->client_count() >= options_.wait_clients) {
+      if (Status status = feed_.TryAttach(now_ns_); !status.ok()) return status;
+      if (feed_.attached()) return OnAttached();
+      if (std::string why = feed_.TakeComplaint(); !why.empty()) desk_.Tell(std::move(why));
+      wait_ns = feed_.retry_wait_ns(now_ns_);
+    }
+    Status status = server_->Turn(wait_ns);
+    now_ns_ = NowNs();
+    return status;
+  }
+
+  Status OnAttached() {
+    ever_attached_ = true;
+    placement_checked_ = options_.cpu < 0;
+    closed_told_ = false;
+    lost_before_ = stats_.records_lost;
+    busy_ns_ = now_ns_;
+    desk_.Tell("stream \"" + feed_.stream() + "\": attached at position " +
+               std::to_string(feed_.consumer().tail()));
+    if (options_.idle == IdleStrategy::kSleep && !feed_.wakes()) desk_.Tell(feed_.wake_note());
+    return CheckFrameFits();
+  }
+
+  // A record that can never find room would stop the relay for good.
+  Status CheckFrameFits() {
+    frame_bytes_max_ = kFrameHeaderBytes + feed_.consumer().payload_max();
+    if (server_->record_bytes_max() >= feed_.consumer().payload_max()) return Status();
+    desk_.Tell("stream \"" + feed_.stream() + "\": its slots hold payloads of " +
+               std::to_string(feed_.consumer().payload_max()) + " bytes, frames only " +
+               std::to_string(server_->record_bytes_max()) + "; larger ones are left out");
+    frame_bytes_max_ = kFrameHeaderBytes + server_->record_bytes_max();
+    return Status();
+  }
+
+  // Reads only what surely finds room: a record once read cannot be put back, and one not read
+  // holds the producer back, as it should where no client may lose anything.
+  size_t BurstThatFits() const {
+    return std::min<uint64_t>(burst_.burst(), server_->room() / frame_bytes_max_);
+  }
+
+  Status RelayTurn() {
+    const uint64_t start_ns = now_ns_;
+    const size_t burst = BurstThatFits();
+    BatchResult batch;
+    if (burst > 0) batch = feed_.consumer().Drain(burst, [this](const Record& r) { Take(r); });
+    Status status = server_->Turn(0);
+    now_ns_ = NowNs();
+    ++stats_.turns;
+    if (!status.ok()) return status;
+    if (batch.count > 0) {
+      OnBusy(batch.count, burst, now_ns_ - start_ns);
+      return Status();
+    }
+    if (burst == 0) return WaitForRoom();
+    return batch.end == PollResult::kEmpty ? Idle() : OnRingEvent(batch.end);
+  }
+
+  // The payload is copied before anybody asks whether it was still whole: the producer may evict us
+  // and write over it at any time.
+  void Take(const Record& record) {
+    Record copy = record;
+    copy.payload = copy_.data();
+    std::memcpy(copy_.data(), record.payload, record.size);
+    if (!feed_.consumer().valid()) [[unlikely]] {
+      return LoseOne();  // the ring counts those after it
+    }
+    ring_page_ = record.payload;
+    if (record.wal_seq != next_wal_seq_) [[unlikely]]
+      NoteJump(record.wal_seq);
+    next_wal_seq_ = record.wal_seq + 1;
+    const BroadcastResult result = server_->Broadcast(copy);
+    if (result != BroadcastResult::kOk) [[unlikely]]
+      BroadcastSlow(copy, result);
+  }
+
+  void NoteJump(uint64_t wal_seq) {
+    // Sequences that start anew, or lower, are the application's business.
+    if (next_wal_seq_ == 0 || wal_seq < next_wal_seq_) return;
+    ++stats_.gaps;
+    desk_.OnGap(next_wal_seq_, wal_seq);
+  }
+
+  void BroadcastSlow(const Record& record, BroadcastResult result) {
+    while (result == BroadcastResult::kFull && !wake_->interrupted()) {
+      if (!server_->Turn(kWaitForRoomNs).ok()) break;
+      result = server_->Broadcast(record);
+    }
+    if (result == BroadcastResult::kTooLarge) ++stats_.records_too_large;
+    if (result == BroadcastResult::kFull) LoseOne();
+  }
+
+  void LoseOne() {
+    ++stats_.records_lost;
+    ++lost_before_;
+  }
+
+  void OnBusy(size_t count, size_t burst, uint64_t turn_ns) {
+    ++stats_.busy_turns;
+    stats_.records_relayed += count;
+    stats_.turn_ns.Record(turn_ns);
+    busy_ns_ = now_ns_;
+    idle_.OnBusy();
+    if (burst == burst_.burst()) burst_.OnTurn(count);
+    if (!placement_checked_) [[unlikely]]
+      CheckPlacement();
+    if (closed_told_) [[unlikely]] {
+      closed_told_ = false;
+      feed_.OnProgress();
+    }
+  }
+
+  // Where the ring lies is known once a page of it has been touched.
+  void CheckPlacement() {
+    placement_checked_ = true;
+    std::string note = NumaNote(options_.cpu, NumaNodeOfCpu(options_.cpu),
+                                NumaNodeOfMemory(ring_page_), feed_.stream());
+    if (!note.empty()) desk_.Tell(std::move(note));
+  }
+
+  // A client is behind and may not lose anything. What was read is released, so that the producer
+  // is held back by what is unread alone.
+  Status WaitForRoom() {
+    feed_.consumer().Release();
+    Status status = server_->Turn(kWaitForRoomNs);
+    now_ns_ = NowNs();
+    return status;
+  }
+
+  Status OnRingEvent(PollResult event) {
+    switch (event) {
+      case PollResult::kCorrupt:
+        ++stats_.corrupt_records;
+        return Status();
+      case PollResult::kEvicted:
+        stats_.records_lost = lost_before_ + feed_.consumer().lost_records();
+        return Status();
+      case PollResult::kEpochChanged:
+        OnEpochChanged();
+        return Status();
+      case PollResult::kClosed:
+        return OnClosed();
+      default:
+        return Status();
+    }
+  }
+
+  void OnEpochChanged() {
+    ++stats_.epoch_changes;
+    const bool replaced = feed_.consumer().replaced();
+    desk_.Tell("stream \"" + feed_.stream() + "\": " +
+               (replaced ? "replaced by another; attaching to that one"
+                         : "another producer has taken it over; going on in place"));
+    closed_told_ = false;
+    if (replaced) feed_.Detach();
+  }
+
+  Status OnClosed() {
+    if (options_.on_end == StreamEnd::kExit) {
+      ended_ = true;
+      return Status();
+    }
+    if (!closed_told_) {
+      desk_.Tell("stream \"" + feed_.stream() +
+                 "\": ended by its producer; the clients stay until there is a new one");
+    }
+    closed_told_ = true;
+    feed_.OnClosed(now_ns_);
+    return feed_.attached() ? SleepInServer(feed_.retry_wait_ns(now_ns_)) : Status();
+  }
+
+  Status Idle() {
+    ++stats_.idle_turns;
+    const IdleStep step = idle_.OnIdle(now_ns_ - busy_ns_);
+    switch (step.action) {
+      case IdleAction::kSpin:
+        return Status();
+      case IdleAction::kPause:
+        for (int i = 0; i < 16; ++i) _mm_pause();
+        return Status();
+      case IdleAction::kYield:
+        sched_yield();
+        return Status();
+      case IdleAction::kSleepFor:
+        return SleepInServer(step.sleep_ns);
+      case IdleAction::kSleepWoken:
+        return SleepUntilWoken(step.sleep_ns);
+    }
+    return Status();
+  }
+
+  Status SleepUntilWoken(uint64_t sleep_ns) {
+    if (!feed_.wakes()) return SleepInServer(kUnwokenSleepNs);
+    Status status;
+    if (feed_.consumer().ArmWake()) status = SleepInServer(sleep_ns);  // else something came
+    feed_.consumer().DisarmWake();
+    return status;
+  }
+
+  Status SleepInServer(uint64_t sleep_ns) {
+    ++stats_.sleeps;
+    Housekeep();  // nobody waits for us now, and the sleep may be long
+    Status status = server_->Turn(sleep_ns);
+    now_ns_ = NowNs();
+    return status;
+  }
+
+  void Housekeep() {
+    if (now_ns_ - posted_ns_ < kHousekeepingNs) return;
+    posted_ns_ = now_ns_;
+    GatherStats();
+    board_.Post(stats_);
+    TellEvents();
+  }
+
+  void GatherStats() {
+    stats_.attached = feed_.attached();
+    if (stats_.attached) {
+      stats_.head = feed_.consumer().head();
+      stats_.tail = feed_.consumer().tail();
+    }
+    stats_.burst = burst_.burst();
+    stats_.clients = server_->client_count();
+    stats_.server = server_->stats();
+  }
+
+  void TellEvents() {
+    desk_.TellAll(server_->TakeEvents());
+    desk_.TellCounts(feed_.stream(), stats_);
+  }
+
+  // Lets go of the ring first: whatever the clients do now, the producer goes on.
+  void Finish() {
+    GatherStats();
+    feed_.Detach();
+    wake_->Quieten();
+    const uint64_t flush_ns = MillisToNs(options_.flush_ms);
+    const uint64_t start_ns = NowNs();
+    if (!server_->Flush(flush_ns)) {
+      desk_.Tell("stop: some clients did not take all that was pending within " +
+                 std::to_string(options_.flush_ms) + " ms");
+    }
+    const uint64_t spent_ns = std::min(NowNs() - start_ns, flush_ns);
+    server_->Shutdown(flush_ns - spent_ns, ended_ ? ByeReason::kEndOfStream : ByeReason::kShutdown);
+    GatherStats();
+    TellEvents();
+    board_.PostLast(stats_);
+  }
+
+  const RelayOptions options_;
+  const std::unique_ptr<WakeSet> wake_;  // outlives the server, which watches it
+  const std::unique_ptr<S> server_;
+  StreamFeed feed_;
+  BurstPolicy burst_;
+  IdlePolicy idle_;
+  EventDesk desk_;
+  std::string start_note_;
+
+  uint64_t now_ns_ = 0;     // read once per turn
+  uint64_t busy_ns_ = 0;    // end of the last turn that relayed something
+  uint64_t posted_ns_ = 0;  // last housekeeping
+  uint64_t next_wal_seq_ = 0;
+  uint64_t lost_before_ = 0;  // records lost in earlier attachments
+  uint64_t frame_bytes_max_ = kFrameBytesMax;
+  bool ended_ = false;
+  bool ever_attached_ = false;
+  bool closed_told_ = false;
+  bool placement_checked_ = true;
+  const void* ring_page_ = nullptr;
+  RelayStats stats_;
+  StatsBoard<RelayStats> board_;
+  alignas(64) std::array<std::byte, 65536> copy_;
+};
+
+}  // namespace ombus::engine
+
+#endif  // OMBUS_ENGINE_BASIC_RELAY_H_

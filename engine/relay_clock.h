@@ -1,0 +1,25 @@
+// The relay's clock: monotonic nanoseconds, read once per turn, and option values in them.
+//
+// Threads: any.
+#ifndef OMBUS_ENGINE_RELAY_CLOCK_H_
+#define OMBUS_ENGINE_RELAY_CLOCK_H_
+
+#include <chrono>
+#include <cstdint>
+
+namespace ombus::engine {
+
+inline uint64_t NowNs() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                   std::chrono::steady_clock::now().time_since_epoch())
+                                   .count());
+}
+
+// "For ever" stays for ever.
+inline constexpr uint64_t MillisToNs(uint64_t millis) {
+  return millis > ~uint64_t{0} / 1'000'000 ? ~uint64_t{0} : millis * 1'000'000;
+}
+
+}  // namespace ombus::engine
+
+#endif  // OMBUS_ENGINE_RELAY_CLOCK_H_

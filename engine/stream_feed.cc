@@ -1,0 +1,79 @@
+#include "engine/stream_feed.h"
+
+#include <utility>
+
+#include "ombus/ring_snapshot.h"
+
+namespace ombus::engine {
+
+bool MayHeal(StatusCode code) {
+  switch (code) {
+    case StatusCode::kNotFound:           // its producer has not started yet
+    case StatusCode::kUnavailable:        // it is being created
+    case StatusCode::kAlreadyExists:      // the line will be left
+    case StatusCode::kResourceExhausted:  // a line will be left, memory be freed
+      return true;
+    default:
+      return false;
+  }
+}
+
+Status StreamFeed::TryAttach(uint64_t now_ns) {
+  if (first_attempt_ns_ == 0) first_attempt_ns_ = now_ns;
+  if (!retry_.due(now_ns)) return Status();
+  Result<std::unique_ptr<Consumer>> opened = Consumer::Open({.name = stream_});
+  if (!opened.ok()) return OnRefusal(opened.status(), now_ns);
+  consumer_ = std::move(*opened);
+  was_attached_ = true;
+  complaint_.clear();
+  last_complaint_.clear();
+  ArrangeWake();
+  return Status();
+}
+
+// Who has clients keeps them, whatever the stream's name stands for at the moment: errors end the
+// relay only before its first attachment.
+Status StreamFeed::OnRefusal(const Status& refusal, uint64_t now_ns) {
+  if (!was_attached_) {
+    if (!MayHeal(refusal.code())) return refusal;
+    if (now_ns - first_attempt_ns_ >= wait_ns_) return refusal;
+  }
+  retry_.OnFailure(now_ns);
+  if (refusal.message() != last_complaint_) complaint_ = refusal.message();
+  return Status();
+}
+
+std::string StreamFeed::TakeComplaint() {
+  if (complaint_.empty()) return "";
+  last_complaint_ = complaint_;
+  return std::exchange(complaint_, "");
+}
+
+void StreamFeed::ArrangeWake() {
+  wake_note_.clear();
+  const Result<int> descriptor = consumer_->WakeDescriptor();
+  const Status added = descriptor.ok() ? wake_->Add(*descriptor) : descriptor.status();
+  if (added.ok()) {
+    wake_fd_ = *descriptor;
+  } else {
+    wake_note_ = added.message();
+  }
+}
+
+void StreamFeed::Detach() {
+  if (wake_fd_ >= 0) wake_->Remove(std::exchange(wake_fd_, -1));
+  consumer_.reset();
+  retry_.OnSuccess();
+}
+
+void StreamFeed::OnClosed(uint64_t now_ns) {
+  if (!retry_.due(now_ns)) return;
+  const bool gone = ReadRingSnapshot(stream_).status().code() == StatusCode::kNotFound;
+  if (gone || consumer_->replaced()) {
+    Detach();
+  } else {
+    retry_.OnFailure(now_ns);
+  }
+}
+
+}  // namespace ombus::engine

@@ -1,0 +1,68 @@
+#include "engine/wake_set.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace ombus::engine {
+namespace {
+
+Status WakeError(const char* call, int error) {
+  const bool none_left = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSPC;
+  const char* name = strerrorname_np(error);
+  return Status(none_left ? StatusCode::kResourceExhausted : StatusCode::kUnsupported,
+                std::string(call) + " \"relay wake-up\": " + (name ? name : "error") +
+                    "; raise the limit of open files (ulimit -n, fs.epoll.max_user_watches)");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WakeSet>> WakeSet::Create() {
+  const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll_fd < 0) return WakeError("epoll_create1", errno);
+  const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd < 0) {
+    const int error = errno;
+    close(epoll_fd);
+    return WakeError("eventfd", error);
+  }
+  std::unique_ptr<WakeSet> set(new WakeSet(epoll_fd, event_fd));
+  if (Status added = set->Add(event_fd); !added.ok()) return added;
+  return set;
+}
+
+WakeSet::~WakeSet() {
+  close(event_fd_);
+  close(epoll_fd_);
+}
+
+Status WakeSet::Add(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (epoll_ctl(epoll_fd_, EPOLL_CTL_ADD, fd, &event) == 0) return Status();
+  return WakeError("epoll_ctl", errno);
+}
+
+void WakeSet::Remove(int fd) { epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr); }
+
+void WakeSet::Interrupt() {
+  const int saved_errno = errno;  // a signal handler must not change it
+  interrupted_.store(true, std::memory_order_relaxed);
+  const uint64_t one = 1;
+  // Fails only when the count is full: then it is readable already.
+  [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof one);
+  errno = saved_errno;
+}
+
+void WakeSet::Quieten() {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof count);
+}
+
+}  // namespace ombus::engine
