@@ -31,7 +31,7 @@
 namespace ombus::engine {
 
 inline constexpr uint64_t kHousekeepingNs = 100'000'000;  // statistics posted, events told
-inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // sockets end it sooner
+inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // a socket with room ends it sooner
 inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;    // where no descriptor wakes us
 
 template <typename S>
@@ -96,31 +96,23 @@ class RelayOn final : public Relay {
     desk_.Tell("stream \"" + feed_.stream() + "\": attached at position " +
                std::to_string(feed_.consumer().tail()));
     if (options_.idle == IdleStrategy::kSleep && !feed_.wakes()) desk_.Tell(feed_.wake_note());
-    return CheckFrameFits();
-  }
-
-  // A record that can never find room would stop the relay for good.
-  Status CheckFrameFits() {
     frame_bytes_max_ = kFrameHeaderBytes + feed_.consumer().payload_max();
-    if (server_->record_bytes_max() >= feed_.consumer().payload_max()) return Status();
-    desk_.Tell("stream \"" + feed_.stream() + "\": its slots hold payloads of " +
-               std::to_string(feed_.consumer().payload_max()) + " bytes, frames only " +
-               std::to_string(server_->record_bytes_max()) + "; larger ones are left out");
-    frame_bytes_max_ = kFrameHeaderBytes + server_->record_bytes_max();
     return Status();
   }
 
-  // Reads only what surely finds room: a record once read cannot be put back, and one not read
-  // holds the producer back, as it should where no client may lose anything.
-  size_t BurstThatFits() const {
-    return std::min<uint64_t>(burst_.burst(), server_->room() / frame_bytes_max_);
+  // Where no client may lose anything, a turn reads only what surely finds room, so that the ring
+  // fills up behind a slow client and its backpressure reaches the producer. One record is always
+  // read and offered: being refused is what the server times the slow client by.
+  size_t BurstThatFits() {
+    const uint64_t burst = burst_.burst();
+    if (options_.server.slow_client_policy != SlowClientPolicy::kWait) return burst;
+    return std::clamp<uint64_t>(server_->room() / frame_bytes_max_, 1, burst);
   }
 
   Status RelayTurn() {
     const uint64_t start_ns = now_ns_;
     const size_t burst = BurstThatFits();
-    BatchResult batch;
-    if (burst > 0) batch = feed_.consumer().Drain(burst, [this](const Record& r) { Take(r); });
+    const BatchResult batch = feed_.consumer().Drain(burst, [this](const Record& r) { Take(r); });
     Status status = server_->Turn(0);
     now_ns_ = NowNs();
     ++stats_.turns;
@@ -129,7 +121,6 @@ class RelayOn final : public Relay {
       OnBusy(batch.count, burst, now_ns_ - start_ns);
       return Status();
     }
-    if (burst == 0) return WaitForRoom();
     return batch.end == PollResult::kEmpty ? Idle() : OnRingEvent(batch.end);
   }
 
@@ -158,9 +149,18 @@ class RelayOn final : public Relay {
     desk_.OnGap(next_wal_seq_, wal_seq);
   }
 
+  // Offers a refused record again until the slow client has caught up or was cut. It is out of the
+  // ring already, so also an orderly stop gives it its flush_ms.
   void BroadcastSlow(const Record& record, BroadcastResult result) {
-    while (result == BroadcastResult::kFull && !wake_->interrupted()) {
-      if (!server_->Turn(kWaitForRoomNs).ok()) break;
+    uint64_t give_up_ns = ~uint64_t{0};
+    while (result == BroadcastResult::kFull && now_ns_ < give_up_ns) {
+      if (!server_->Turn(kWaitForRoomNs).ok()) break;  // it fails again in the turn's own call
+      now_ns_ = NowNs();
+      Housekeep();
+      if (wake_->interrupted() && give_up_ns == ~uint64_t{0}) {
+        wake_->Quieten();
+        give_up_ns = AddNs(now_ns_, MillisToNs(options_.flush_ms));
+      }
       result = server_->Broadcast(record);
     }
     if (result == BroadcastResult::kTooLarge) ++stats_.records_too_large;
@@ -193,15 +193,6 @@ class RelayOn final : public Relay {
     std::string note = NumaNote(options_.cpu, NumaNodeOfCpu(options_.cpu),
                                 NumaNodeOfMemory(ring_page_), feed_.stream());
     if (!note.empty()) desk_.Tell(std::move(note));
-  }
-
-  // A client is behind and may not lose anything. What was read is released, so that the producer
-  // is held back by what is unread alone.
-  Status WaitForRoom() {
-    feed_.consumer().Release();
-    Status status = server_->Turn(kWaitForRoomNs);
-    now_ns_ = NowNs();
-    return status;
   }
 
   Status OnRingEvent(PollResult event) {

@@ -51,8 +51,9 @@ class FakeServer {
 
   BroadcastResult Broadcast(const Record& record) {
     if (record.size > world_->record_bytes_max) return BroadcastResult::kTooLarge;
-    if (world_->refusals > 0) {
-      --world_->refusals;
+    const bool refused = world_->refusals > 0;
+    if (refused) --world_->refusals;
+    if (refused || world_->room < kFrameHeaderBytes + record.size) {
       return BroadcastResult::kFull;
     }
     const auto* bytes = static_cast<const uint8_t*>(record.payload);
@@ -69,7 +70,6 @@ class FakeServer {
     return Status();
   }
   uint64_t room() const { return world_->room; }
-  uint32_t record_bytes_max() const { return world_->record_bytes_max; }
   Status WatchDescriptor(int fd) {
     watched_fd_ = fd;
     return Status();
