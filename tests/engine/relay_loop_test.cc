@@ -92,7 +92,7 @@ TEST_F(RelayLoopTest, EveryRecordIsBroadcastInOrderByteForByteWithEachIdleStrate
   uint64_t seq = 1;
   for (const IdleStrategy idle :
        {IdleStrategy::kBusy, IdleStrategy::kBackoff, IdleStrategy::kSleep}) {
-    auto producer = MakeProducer(stream_.name(), {.capacity = 8192});
+    auto producer = MakeProducer(stream_.name(), {.capacity = 64});
     StartAttached(*producer, {.idle = idle});
     const uint64_t from = seq;
     for (; seq < from + 5000; ++seq) ASSERT_EQ(PublishOne(*producer, seq), PublishResult::kOk);
@@ -272,7 +272,7 @@ TEST_F(RelayLoopTest, AClosedStreamThatKeepsItsNameIsTakenOverWithoutALostRecord
 }
 
 TEST_F(RelayLoopTest, AStreamReplacedByOneOfOtherGeometryIsOpenedAgain) {
-  auto first = MakeProducer(stream_.name(), {.capacity = 8192});
+  auto first = MakeProducer(stream_.name(), {.capacity = 64});
   StartAttached(*first);
   ASSERT_EQ(PublishOne(*first, 1), PublishResult::kOk);
   auto second = MakeProducer(stream_.name(), {.capacity = 256, .slot_size = 512});
