@@ -282,9 +282,9 @@ TEST_F(RingProcessTest, AConsumerThatStandsStillIsEvictedAndToldWhatItLost) {
 }
 
 TEST_F(RingProcessTest, AConsumerThatIsSlowButMovesIsNotEvicted) {
-  // Each of its records takes a tenth of the staleness, and tails are stored every 64 only: it
+  // Each of its records takes a twentieth of the staleness, and tails are stored every 64 only: it
   // lives because it answers when the producer asks for its tail.
-  constexpr uint64_t kStalenessNs = 400'000'000;
+  constexpr uint64_t kStalenessNs = 2'000'000'000;
   constexpr uint64_t kCount = 300;
   auto producer = MakeProducer({.capacity = 256, .staleness_ns = kStalenessNs});
   ChildProcess child([&](ChildProcess::Parent& parent) {
@@ -295,7 +295,7 @@ TEST_F(RingProcessTest, AConsumerThatIsSlowButMovesIsNotEvicted) {
       const PollResult result = consumer->Poll(&record);
       if (result == PollResult::kEmpty) continue;
       if (result != PollResult::kRecord || record.wal_seq != next++) return 1;
-      if (next < 30) poll(nullptr, 0, kStalenessNs / 1'000'000 / 10);
+      if (next < 26) poll(nullptr, 0, kStalenessNs / 1'000'000 / 20);
     }
     return 0;
   });
