@@ -125,4 +125,15 @@ std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq) const {
   return std::nullopt;
 }
 
+std::optional<BroadcastLog::Place> BroadcastLog::Oldest(uint64_t lag) const {
+  std::optional<Place> oldest;
+  const uint64_t gone = mark_count_ > marks_.size() ? mark_count_ - marks_.size() : 0;
+  for (uint64_t number = mark_count_; number > gone; --number) {
+    const Mark& at = mark(number - 1);
+    if (!Retained(at.position) || head_ - at.position > lag) break;
+    oldest = Place{at.position, at.frame};
+  }
+  return oldest;
+}
+
 }  // namespace ombus::net

@@ -86,6 +86,8 @@ class BroadcastLog {
   // The first retained frame of wal_seq or later; nothing where older frames that could hold it are
   // gone, or where it is yet to come. For sequences that only rise.
   std::optional<Place> Find(uint64_t wal_seq) const;
+  // The oldest marked boundary at most `lag` below head; nothing where all is gone.
+  std::optional<Place> Oldest(uint64_t lag) const;
 
  private:
   struct Mark {

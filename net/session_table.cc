@@ -97,7 +97,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
       if (boundary != session.cursor) {
         return log_.Window(session.cursor, std::min(boundary - session.cursor, turn_bytes_max_));
       }
-      if (extra.hello_waits) Welcome(session, boundary);
+      if (extra.hello_waits) Welcome(session);
     }
   }
   session.sending_own = true;
@@ -119,27 +119,29 @@ void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
   limit_ = std::min(limit_, place.position + lag_max());
 }
 
-// At a boundary: answers HELLO, from where it asks for if that is still here.
-void SessionTable::Welcome(Session& session, uint64_t boundary) {
+// At a boundary: answers HELLO, from where it asks for if that is still here, else from the oldest
+// that is. Not further back than half of what it may lag: else the next broadcast would cut it.
+void SessionTable::Welcome(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.hello_waits = false;
   const uint64_t wanted = extra.resume_from;
   Gap gap;
   if (wanted != 0 && log_.frames() != 0 && wanted <= log_.last_wal_seq()) {
-    const auto place = log_.Find(wanted);
-    // Not further back than half of what it may lag: else the next broadcast would cut it.
-    if (place.has_value() && log_.head() - place->position <= lag_max() / 2) {
-      Reposition(session, *place);
-    } else {
-      const bool live = boundary == log_.head();
-      gap = {wanted, live ? log_.last_wal_seq() : log_.WalSeqAt(boundary) - 1,
-             static_cast<uint32_t>(GapReason::kNotRetained)};
+    const uint64_t head = log_.head();
+    const auto found = log_.Find(wanted);
+    const bool here = found.has_value() && head - found->position <= lag_max() / 2;
+    const auto oldest = here ? found : log_.Oldest(lag_max() / 2);
+    if (oldest.has_value()) Reposition(session, *oldest);
+    const uint64_t next =
+        session.cursor == head ? log_.last_wal_seq() + 1 : log_.WalSeqAt(session.cursor);
+    if (!here && next > wanted) {
+      gap = {wanted, next - 1, static_cast<uint32_t>(GapReason::kNotRetained)};
     }
   }
   uint64_t first = log_.frames() == 0 ? 0 : log_.last_wal_seq() + 1;
   if (session.cursor != log_.head()) first = log_.WalSeqAt(session.cursor);
   AppendWelcome(&extra.own, {kWireVersion, options_.epoch, first});
-  if (gap.why != 0 && gap.to >= gap.from) AppendGap(&extra.own, gap);
+  if (gap.why != 0) AppendGap(&extra.own, gap);
 }
 
 SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const std::byte> data,

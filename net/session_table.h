@@ -96,7 +96,7 @@ class SessionTable {
   std::span<const std::byte> NextSendSlow(Session& session);
   void OnOwnSent(Session& session, uint32_t bytes);
   SessionExtra& Extra(Session& session);
-  void Welcome(Session& session, uint64_t boundary);
+  void Welcome(Session& session);
   void Reposition(Session& session, BroadcastLog::Place place);
   // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,

@@ -281,13 +281,20 @@ TEST_P(ServerTest, ResumesFromTheLogWhatItStillHas) {
 TEST_P(ServerTest, SaysWhichSequencesWillNotComeWhenTheyAreGone) {
   Start({.log_bytes = kLogBytesMin});
   for (int i = 1; i <= 20'000; ++i) ASSERT_EQ(Send(i), BroadcastResult::kOk);
+  ASSERT_TRUE(server_->PollIo(0).ok());  // nobody lags: the log starts again at the front
+  for (int i = 20'001; i <= 20'500; ++i) ASSERT_EQ(Send(i), BroadcastResult::kOk);
   RawPeer peer(server_->port());
   peer.Send(HelloBytes(5));
-  ReadUntil(&peer, [&] { return peer.Frames().size() >= 2; });
+  ReadUntil(&peer, [&] { return peer.Frames().size() >= 2 && server_->Flush(0); });
+  peer.Drain();
+  const auto frames = peer.Frames();
   Gap gap;
-  ASSERT_TRUE(ParseGap(peer.Frames()[1], &gap));
+  ASSERT_TRUE(ParseGap(frames[1], &gap));
   EXPECT_EQ(gap.from, 5u);
   EXPECT_EQ(gap.to, 20'000u);
+  ASSERT_EQ(frames.size(), 502u);
+  for (size_t i = 2; i < frames.size(); ++i) ASSERT_EQ(frames[i].wal_seq, gap.to + i - 1);
+  EXPECT_EQ(frames.back().wal_seq, 20'500u);
 }
 
 TEST_P(ServerTest, PutsItsOwnFramesOnlyBetweenOthers) {

@@ -10,8 +10,10 @@
 #ifndef OMBUS_CLIENT_H_
 #define OMBUS_CLIENT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "ombus/backend_choice.h"
@@ -61,6 +63,12 @@ class OMBUS_API Client {
 
   // One record, or why not; waits up to timeout_ns for one, 0 never waits.
   virtual ClientResult Poll(Record* record, uint64_t timeout_ns) = 0;
+
+  // Up to out.size() records at once, waiting up to timeout_ns for the first; their payloads live
+  // until the next call. flags of each say gap and reorder. *end says why there are no more:
+  // kRecord if out is full, kEmpty if nothing more is here, or what else Poll would have said (with
+  // kReorder the last record is the one rejected).
+  virtual size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) = 0;
 
   virtual uint64_t wal_seq() const = 0;           // last sequence received, kept over reconnects
   virtual uint64_t expected_wal_seq() const = 0;  // what would have followed without the last gap

@@ -1,0 +1,272 @@
+// The bodies of BasicClient. Included by net/basic_client.h alone.
+#ifndef OMBUS_NET_BASIC_CLIENT_INL_H_
+#define OMBUS_NET_BASIC_CLIENT_INL_H_
+
+#include "net/basic_client.h"
+
+namespace ombus::net {
+
+template <Backend B>
+BasicClient<B>::BasicClient(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
+                            const ClientOptions& options)
+    : options_(options),
+      addresses_(std::move(addresses)),
+      stream_(options.receive_buffer_bytes, options.reject_reorder, options.resume_from),
+      backend_(std::move(backend)),
+      random_(backend_->NowNs() ^ reinterpret_cast<uintptr_t>(this)) {}
+
+template <Backend B>
+Status BasicClient<B>::ConnectFirst() {
+  StartConnect();
+  while (!was_connected_ && failures_ == 0 && state_ != State::kFinal) Drive(10'000'000);
+  tell_connected_ = false;
+  return was_connected_ || options_.reconnect ? Status() : status_;
+}
+
+template <Backend B>
+ClientResult BasicClient<B>::PollSlow(Record* record, ClientResult result, uint64_t timeout_ns) {
+  uint64_t start_ns = 0, left_ns = timeout_ns;
+  for (bool turned = false;; turned = true) {
+    switch (result) {
+      case ClientResult::kRecord:
+      case ClientResult::kGap:
+      case ClientResult::kReorder:
+        return NoteRecord(*record, result);
+      case ClientResult::kSlowWarning:
+      case ClientResult::kConnected:
+        return result;
+      case ClientResult::kEmpty:
+        break;
+      case ClientResult::kEndOfStream:
+      case ClientResult::kDisconnected:
+      case ClientResult::kProtocolError:
+        if (state_ == State::kConnected) return Ended(result);
+        break;
+    }
+    if (std::exchange(tell_connected_, false)) return ClientResult::kConnected;
+    if (state_ == State::kClosing && !(retry_ && options_.reconnect)) {
+      Turn(0);  // lets the close go out
+      return final_;
+    }
+    if (state_ == State::kFinal) return final_;
+    if (turned) {
+      if (left_ns == 0) return ClientResult::kEmpty;
+      const uint64_t spent_ns = backend_->NowNs() - start_ns;
+      if (spent_ns >= timeout_ns) return ClientResult::kEmpty;
+      left_ns = timeout_ns - spent_ns;
+    } else if (timeout_ns != 0) {
+      start_ns = backend_->NowNs();
+    }
+    Drive(left_ns);
+    result = tell_connected_ ? ClientResult::kEmpty : stream_.Next(record);
+  }
+}
+
+// The stream said how it ends. Closes; a reconnecting client hears of protocol errors, once each.
+template <Backend B>
+ClientResult BasicClient<B>::Ended(ClientResult result) {
+  const bool end_of_stream = result == ClientResult::kEndOfStream;
+  const bool retry = options_.reconnect && !end_of_stream;
+  final_ = result;
+  Drop(Status(
+           result == ClientResult::kProtocolError ? StatusCode::kCorrupt : StatusCode::kUnavailable,
+           "recv \"" + options_.host + "\": " + stream_.problem()),
+       retry);
+  if (!retry || result == ClientResult::kProtocolError) return result;
+  return ClientResult::kEmpty;
+}
+
+template <Backend B>
+size_t BasicClient<B>::PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) {
+  size_t count = 0;
+  *end = ClientResult::kRecord;
+  if (out.empty()) return 0;
+  const ClientResult first = Poll(&out[0], timeout_ns);
+  if (first != ClientResult::kRecord && first != ClientResult::kGap) {
+    *end = first;
+    return first == ClientResult::kReorder ? 1 : 0;
+  }
+  // Only what is in the buffer already: no payload moves.
+  for (count = 1; count < out.size(); ++count) {
+    const ClientResult result = stream_.Next(&out[count]);
+    if (result == ClientResult::kRecord || result == ClientResult::kGap) continue;
+    *end = result;
+    if (result == ClientResult::kReorder) ++count;
+    break;
+  }
+  last_wal_seq_ = out[count - 1].wal_seq;
+  // How the connection ended is told by the next call, after these records.
+  if (*end > ClientResult::kConnected) *end = ClientResult::kEmpty;
+  return count;
+}
+
+template <Backend B>
+void BasicClient<B>::Turn(uint64_t wait_ns) {
+  if (const Status status = backend_->Turn(*this, wait_ns); !status.ok()) {
+    status_ = status;
+    final_ = ClientResult::kDisconnected;
+    state_ = State::kFinal;
+  }
+}
+
+template <Backend B>
+void BasicClient<B>::Drive(uint64_t wait_ns) {
+  switch (state_) {
+    case State::kConnected:
+      return DriveConnected(wait_ns);
+    case State::kClosing:
+      return Turn(wait_ns);
+    case State::kFinal:
+      return;
+    case State::kWaiting:
+    case State::kConnecting:
+      break;
+  }
+  const uint64_t now_ns = backend_->NowNs();
+  if (now_ns < deadline_ns_) return Turn(std::min(wait_ns, deadline_ns_ - now_ns));
+  if (state_ == State::kWaiting) {
+    StartConnect();
+    return Turn(std::min(wait_ns, uint64_t{1'000'000}));
+  }
+  Drop(SystemStatus("connect", FormatAddress(addresses_[next_address_]), ETIMEDOUT,
+                    "check that the host is up and no firewall drops the packets"),
+       true);
+}
+
+template <Backend B>
+void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
+  if (stream_.skipping() && backend_->NowNs() >= welcome_until_ns_) stream_.StopSkipping();
+  if (!receiving_) {
+    receiving_ = true;
+    backend_->ReceiveInto(socket_, stream_.Compact(), connection_);
+  }
+  Turn(wait_ns);
+}
+
+template <Backend B>
+void BasicClient<B>::StartConnect() {
+  ++connection_;
+  hello_.clear();
+  hello_sent_ = 0;
+  const sockaddr_storage& address = addresses_[next_address_];
+  state_ = State::kConnecting;
+  const uint64_t share_ms = std::max<uint64_t>(1, options_.connect_timeout_ms / addresses_.size());
+  deadline_ns_ = backend_->NowNs() + share_ms * 1'000'000;
+  Result<UniqueFd> fd = NewTcpSocket(address);
+  if (!fd.ok()) return Drop(fd.status(), true);
+  SetNoDelay(fd->get());
+  Result<SocketId> id = backend_->Adopt(fd->get());
+  if (!id.ok()) return Drop(id.status(), true);
+  (void)fd->Release();
+  socket_ = *id;
+  backend_->Connect(socket_, address, connection_);
+}
+
+// Gives the connection up; `retry` leaves it to the options whether there is another.
+template <Backend B>
+void BasicClient<B>::Drop(Status why, bool retry) {
+  status_ = std::move(why);
+  retry_ = retry;
+  if (socket_ == kNoSocket) return OnClosed();
+  state_ = State::kClosing;
+  backend_->Close(socket_, connection_);
+}
+
+template <Backend B>
+void BasicClient<B>::OnClosed() {
+  socket_ = kNoSocket;
+  receiving_ = false;
+  const bool lost = std::exchange(established_, false);
+  if (!lost && retry_ && next_address_ + 1 < addresses_.size()) {
+    ++next_address_;
+    deadline_ns_ = 0;
+    state_ = State::kWaiting;  // the next address, at once
+    return;
+  }
+  next_address_ = 0;
+  if (!lost) ++failures_;
+  const bool spent = options_.max_retries != 0 && failures_ >= options_.max_retries;
+  if (!retry_ || !options_.reconnect || spent) {
+    state_ = State::kFinal;
+    return;
+  }
+  final_ = ClientResult::kDisconnected;
+  stream_.Reset(false);
+  const uint64_t wait_ms = BackoffMs(lost ? 0 : failures_ - 1, options_.retry_base_ms,
+                                     options_.retry_max_ms, NextRandom(&random_));
+  state_ = State::kWaiting;
+  deadline_ns_ = backend_->NowNs() + wait_ms * 1'000'000;
+}
+
+template <Backend B>
+void BasicClient<B>::OnCompletion(const Completion& done) {
+  if (done.token != connection_) return;
+  if (done.op == Op::kClose) return OnClosed();
+  if (state_ == State::kClosing || state_ == State::kFinal) return;
+  switch (done.op) {
+    case Op::kConnect:
+      return OnConnected(done.result);
+    case Op::kReceive:
+      return OnReceived(done.result);
+    case Op::kSend:
+      return OnSent(done.result);
+    case Op::kPollOut:
+      return SendHello();
+    default:
+      return;
+  }
+}
+
+template <Backend B>
+void BasicClient<B>::OnConnected(int result) {
+  if (result < 0) {
+    return Drop(SystemStatus("connect", FormatAddress(addresses_[next_address_]), -result,
+                             "check that a server listens there"),
+                true);
+  }
+  state_ = State::kConnected;
+  established_ = true;
+  failures_ = 0;
+  if (was_connected_) ++reconnects_;
+  tell_connected_ = was_connected_ || options_.reconnect;
+  was_connected_ = true;
+  const uint64_t resume_from = options_.hello ? stream_.resume_from() : 0;
+  stream_.Reset(resume_from != 0);
+  if (!options_.hello) return;
+  welcome_until_ns_ = backend_->NowNs() + kWelcomeWaitNs;
+  AppendHello(&hello_, {kWireVersion, resume_from});
+  SendHello();
+}
+
+template <Backend B>
+void BasicClient<B>::SendHello() {
+  backend_->Send(socket_, std::span<const std::byte>(hello_).subspan(hello_sent_), connection_);
+}
+
+template <Backend B>
+void BasicClient<B>::OnSent(int result) {
+  if (result > 0) {
+    hello_sent_ += static_cast<size_t>(result);
+    if (hello_sent_ < hello_.size()) SendHello();
+  } else if (result == -EAGAIN) {
+    backend_->PollOut(socket_, connection_);
+  }
+  // Any other failure: the receive side will say it, after what has arrived.
+}
+
+template <Backend B>
+void BasicClient<B>::OnReceived(int result) {
+  receiving_ = false;
+  if (result > 0) return stream_.Received(static_cast<size_t>(result));
+  if (result == -EAGAIN || result == -EINTR) return;
+  const char* within = stream_.partial() ? ", within a frame" : "";
+  const std::string what = "recv \"" + options_.host + "\": ";
+  Drop(Status(StatusCode::kUnavailable,
+              result == 0 ? what + "end of stream" + within + "; the server closed the connection"
+                          : what + ErrnoName(-result) + within + "; the connection broke"),
+       true);
+}
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_BASIC_CLIENT_INL_H_

@@ -1,0 +1,84 @@
+#include "ombus/client.h"
+
+#include <utility>
+
+#include "net/backend_select.h"
+#include "net/basic_client.h"
+#include "net/epoll_backend.h"
+#ifdef OMBUS_HAVE_IOURING
+#include "net/uring_backend.h"
+#endif
+
+namespace ombus {
+namespace net {
+namespace {
+
+constexpr uint32_t kReceiveBufferBytesMax = 1u << 30;
+
+template <Backend B>
+class ClientOn final : public Client {
+ public:
+  ClientOn(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
+           const ClientOptions& options)
+      : client_(std::move(backend), std::move(addresses), options) {}
+
+  Status ConnectFirst() { return client_.ConnectFirst(); }
+  ClientResult Poll(Record* record, uint64_t timeout_ns) override {
+    return client_.Poll(record, timeout_ns);
+  }
+  size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) override {
+    return client_.PollBatch(out, timeout_ns, end);
+  }
+  uint64_t wal_seq() const override { return client_.wal_seq(); }
+  uint64_t expected_wal_seq() const override { return client_.expected_wal_seq(); }
+  SlowWarning slow_warning() const override { return client_.slow_warning(); }
+  uint32_t reconnects() const override { return client_.reconnects(); }
+  Status status() const override { return client_.status(); }
+  const char* backend_name() const override { return client_.backend_name(); }
+
+ private:
+  BasicClient<B> client_;
+};
+
+template <Backend B>
+Result<std::unique_ptr<Client>> ConnectOn(std::vector<sockaddr_storage> addresses,
+                                          const ClientOptions& options) {
+  auto backend = B::Create({.sockets_hint = 1, .receive_buffers = 0});
+  if (!backend.ok()) return backend.status();
+  auto client = std::make_unique<ClientOn<B>>(std::move(*backend), std::move(addresses), options);
+  if (Status status = client->ConnectFirst(); !status.ok()) return status;
+  return std::unique_ptr<Client>(std::move(client));
+}
+
+Status CheckOptions(const ClientOptions& options) {
+  const auto bad = [](const char* name, const char* remedy) {
+    return Status(StatusCode::kInvalidArgument,
+                  "Client::Connect \"" + std::string(name) + "\": EINVAL; " + remedy);
+  };
+  if (options.host.empty()) return bad("host", "give an address or a name");
+  if (options.port == 0) return bad("port", "give the port the server listens on");
+  if (options.receive_buffer_bytes > kReceiveBufferBytesMax) {
+    return bad("receive_buffer_bytes", "give at most 1 GiB");
+  }
+  return Status();
+}
+
+}  // namespace
+}  // namespace net
+
+Result<std::unique_ptr<Client>> Client::Connect(const ClientOptions& options) {
+  if (Status status = net::CheckOptions(options); !status.ok()) return status;
+  std::string why;
+  const auto kind = net::ChooseBackend(options.backend, &why);
+  if (!kind.ok()) return kind.status();
+  auto addresses = net::ResolveHost(options.host, options.port);
+  if (!addresses.ok()) return addresses.status();
+#ifdef OMBUS_HAVE_IOURING
+  if (*kind == net::BackendKind::kUring) {
+    return net::ConnectOn<net::UringBackend>(std::move(*addresses), options);
+  }
+#endif
+  return net::ConnectOn<net::EpollBackend>(std::move(*addresses), options);
+}
+
+}  // namespace ombus

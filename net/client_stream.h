@@ -1,0 +1,91 @@
+// ClientStream: a client's receive buffer and what its bytes mean: frames, sequences, control. No
+// I/O: BasicClient puts bytes in at tail() and takes records out.
+//
+// One plain buffer: when no whole frame is left the partial one moves to the front. Measured as
+// fast as mirrored memory, and simpler.
+//
+// Threads: one at a time. Payloads live until the next Compact.
+#ifndef OMBUS_NET_CLIENT_STREAM_H_
+#define OMBUS_NET_CLIENT_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "net/frame.h"
+#include "ombus/client.h"
+#include "ombus/record.h"
+
+namespace ombus::net {
+
+class ClientStream {
+ public:
+  ClientStream(uint32_t buffer_bytes, bool reject_reorder, uint64_t resume_from);
+
+  // The next record, or kEmpty: more bytes are needed, or what ended the stream, final until Reset:
+  // kEndOfStream, kDisconnected (a BYE) or kProtocolError; problem() says why.
+  ClientResult Next(Record* record) {
+    const std::byte* at = buffer_.get() + begin_;
+    const size_t have = end_ - begin_;
+    if (have >= kFrameHeaderBytes) [[likely]] {
+      const uint64_t word = LoadWord(at), wal_seq = LoadWord(at + 8);
+      const uint64_t size = word >> 48;
+      const auto type = static_cast<uint8_t>(word >> 32);
+      // Magic and no flags, whole, the sequence expected, no warning: all but a handful of frames.
+      if (static_cast<uint32_t>(word) == kFrameMagic && (word & 0xFF0000000000) == 0 &&
+          have >= FrameBytes(size) && wal_seq == fast_wal_seq_ && type != kTypeSlowWarning)
+          [[likely]] {
+        begin_ += FrameBytes(size);
+        *record = {wal_seq, at + kFrameHeaderBytes, static_cast<uint16_t>(size), type, 0};
+        fast_wal_seq_ = wal_seq + 1;
+        return ClientResult::kRecord;
+      }
+    }
+    return NextSlow(record);
+  }
+
+  // Room for received bytes, at least one frame's rest. Invalidates payloads.
+  std::span<std::byte> Compact();
+  void Received(size_t bytes) { end_ += bytes; }
+
+  // For a new connection: forgets the bytes, keeps the sequences. With `resuming`, frames before
+  // WELCOME are skipped: the server sends them again, or says that they are lost.
+  void Reset(bool resuming);
+  void StopSkipping();  // the server does not answer HELLO: it speaks the old protocol
+  bool skipping() const { return skipping_; }
+
+  bool partial() const { return begin_ != end_; }
+  // What should come next; 0 before there is any expectation.
+  uint64_t expected() const { return skipping_ || !expects_ ? expected_ : fast_wal_seq_; }
+  uint64_t gap_expected() const { return gap_expected_; }
+  uint64_t resume_from() const;  // what HELLO should ask for; 0: live
+  SlowWarning slow_warning() const { return slow_warning_; }
+  const std::string& problem() const { return problem_; }
+
+ private:
+  [[gnu::cold, gnu::noinline]] ClientResult NextSlow(Record* record);
+  ClientResult OnData(const Frame& frame, Record* record);
+  ClientResult OnControl(const Frame& frame);
+  ClientResult End(ClientResult result, std::string problem);
+
+  std::unique_ptr<std::byte[]> buffer_;
+  size_t capacity_, begin_ = 0, end_ = 0;
+  // The sequence the fast path takes: the expected one, but while skipping or with no expectation
+  // one that it must not take.
+  uint64_t fast_wal_seq_ = kNoSequence;
+  uint64_t expected_ = 0;
+  uint64_t gap_expected_ = 0, epoch_ = 0, resume_from_;
+  bool any_ = false, expects_ = false, skipping_ = false;
+  bool reject_reorder_;
+  ClientResult end_result_ = ClientResult::kEmpty;
+  SlowWarning slow_warning_;
+  std::string problem_;
+
+  static constexpr uint64_t kNoSequence = ~uint64_t{0};
+};
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_CLIENT_STREAM_H_

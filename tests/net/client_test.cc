@@ -1,0 +1,303 @@
+#include "ombus/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/backend_select.h"
+#include "net/frame.h"
+#include "net/socket.h"
+#include "ombus/server.h"
+
+namespace ombus::net {
+namespace {
+
+using ::testing::HasSubstr;
+
+class ClientTest : public ::testing::TestWithParam<BackendChoice> {
+ protected:
+  void SetUp() override {
+    std::string why;
+    if (const auto kind = ChooseBackend(GetParam(), &why); !kind.ok()) {
+      GTEST_SKIP() << kind.status().message();
+    }
+  }
+
+  void StartServer(ServerOptions options = {}) {
+    options.backend = GetParam();
+    auto made = Server::Create(options);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    server_ = std::move(*made);
+  }
+  std::unique_ptr<Client> MustConnect(ClientOptions options) {
+    options.backend = GetParam();
+    auto made = Client::Connect(options);
+    EXPECT_TRUE(made.ok()) << made.status().message();
+    return made.ok() ? std::move(*made) : nullptr;
+  }
+  void WaitForClients(uint32_t count) {
+    while (server_->client_count() != count) ASSERT_TRUE(server_->PollIo(1'000'000).ok());
+  }
+  void Send(uint64_t wal_seq) {
+    ASSERT_EQ(server_->Broadcast({.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 3}),
+              BroadcastResult::kOk);
+  }
+  // The next result that is not kEmpty, the server turning meanwhile.
+  ClientResult Next(Client* client, Record* record) {
+    while (true) {
+      if (server_ != nullptr) {
+        EXPECT_TRUE(server_->PollIo(0).ok());
+      }
+      const ClientResult result = client->Poll(record, 100'000);
+      if (result != ClientResult::kEmpty) return result;
+    }
+  }
+
+  std::unique_ptr<Server> server_;
+};
+
+// A server written by hand: one listening socket, one blocking connection.
+class RawServer {
+ public:
+  RawServer() : listener_(std::move(*Listen("127.0.0.1", 0, 8))) {}
+  uint16_t port() const { return LocalPort(listener_.get()); }
+  void Accept() {
+    int fd;
+    while ((fd = accept(listener_.get(), nullptr, nullptr)) < 0) {
+    }
+    peer_ = UniqueFd(fd);
+  }
+  void Send(std::span<const std::byte> bytes) {
+    EXPECT_EQ(send(peer_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void Hang() { peer_ = UniqueFd(); }
+
+ private:
+  UniqueFd listener_, peer_;
+};
+
+std::vector<std::byte> DataFrame(uint64_t wal_seq, size_t size = 8) {
+  std::vector<std::byte> bytes(FrameBytes(size)), payload(size, static_cast<std::byte>(wal_seq));
+  EncodeFrame(bytes.data(), {.wal_seq = wal_seq,
+                             .payload = payload.data(),
+                             .size = static_cast<uint16_t>(size),
+                             .type = 5});
+  return bytes;
+}
+
+TEST_P(ClientTest, ReceivesEverythingInOrderAndThenTheEndOfTheStream) {
+  StartServer();
+  auto client = MustConnect({.port = server_->port()});
+  WaitForClients(1);
+  for (uint64_t i = 1; i <= 20'000; ++i) Send(i);
+  Record record;
+  for (uint64_t i = 1; i <= 20'000; ++i) {
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+    ASSERT_EQ(record.wal_seq, i);
+    ASSERT_EQ(record.size, 8);
+    ASSERT_EQ(record.type, 3);
+    ASSERT_EQ(std::memcmp(record.payload, &i, 8), 0);
+  }
+  EXPECT_EQ(client->wal_seq(), 20'000u);
+  server_->Shutdown(1'000'000'000, ShutdownReason::kEndOfStream);
+  server_ = nullptr;
+  EXPECT_EQ(Next(client.get(), &record), ClientResult::kEndOfStream);
+  EXPECT_EQ(client->Poll(&record, 0), ClientResult::kEndOfStream);
+}
+
+TEST_P(ClientTest, ReceivesBatchesWhosePayloadsStay) {
+  StartServer();
+  auto client = MustConnect({.port = server_->port(), .receive_buffer_bytes = 1});
+  WaitForClients(1);
+  for (uint64_t i = 1; i <= 10'000; ++i) Send(i);
+  std::vector<Record> records(256);
+  for (uint64_t next = 1; next <= 10'000;) {
+    ASSERT_TRUE(server_->PollIo(0).ok());
+    ClientResult end;
+    const size_t count = client->PollBatch(records, 1'000'000, &end);
+    for (size_t i = 0; i < count; ++i, ++next) {
+      ASSERT_EQ(records[i].wal_seq, next);
+      ASSERT_EQ(std::memcmp(records[i].payload, &next, 8), 0);
+    }
+  }
+  EXPECT_EQ(client->wal_seq(), 10'000u);
+}
+
+TEST_P(ClientTest, ReportsGapsAndReordersButNeverForTheFirstRecord) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .hello = false, .reject_reorder = true});
+  server.Accept();
+  for (uint64_t wal_seq : {100, 101, 105, 103, 106}) server.Send(DataFrame(wal_seq));
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);
+  EXPECT_EQ(record.wal_seq, 105u);
+  EXPECT_EQ(client->expected_wal_seq(), 102u);
+  EXPECT_EQ(record.flags, kRecordGap);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kReorder);
+  EXPECT_EQ(record.wal_seq, 103u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+}
+
+TEST_P(ClientTest, UnderstandsFramesThatDribbleInByteByByte) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .hello = false});
+  server.Accept();
+  Record record;
+  for (uint64_t wal_seq = 1; wal_seq <= 20; ++wal_seq) {
+    const auto frame = DataFrame(wal_seq, wal_seq * 3);
+    for (size_t i = 0; i + 1 < frame.size(); ++i) {
+      server.Send({&frame[i], 1});
+      ASSERT_EQ(client->Poll(&record, 0), ClientResult::kEmpty);
+    }
+    server.Send({&frame.back(), 1});
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+    ASSERT_EQ(record.size, wal_seq * 3);
+  }
+}
+
+TEST_P(ClientTest, DeliversAllWholeFramesBeforeItSaysDisconnected) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .hello = false});
+  server.Accept();
+  for (uint64_t i = 1; i <= 100; ++i) server.Send(DataFrame(i));
+  const auto half = DataFrame(101);
+  server.Send(std::span(half).first(7));
+  server.Hang();
+  Record record;
+  for (uint64_t i = 1; i <= 100; ++i) {
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  }
+  EXPECT_EQ(Next(client.get(), &record), ClientResult::kDisconnected);
+  EXPECT_THAT(client->status().message(), HasSubstr("within a frame"));
+  EXPECT_EQ(client->Poll(&record, 0), ClientResult::kDisconnected);
+}
+
+TEST_P(ClientTest, CallsAStreamOfOtherBytesAProtocolError) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .hello = false});
+  server.Accept();
+  server.Send(DataFrame(1));
+  server.Send(std::as_bytes(std::span("HTTP/1.1 400 Bad Request")));
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(Next(client.get(), &record), ClientResult::kProtocolError);
+  EXPECT_EQ(client->status().code(), StatusCode::kCorrupt);
+  EXPECT_EQ(client->Poll(&record, 0), ClientResult::kProtocolError);
+}
+
+TEST_P(ClientTest, PassesOnTheWarningOfASlowClientWithItsFigures) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .hello = false});
+  server.Accept();
+  std::vector<std::byte> bytes;
+  AppendSlowWarning(&bytes, {123, 456});
+  server.Send(bytes);
+  server.Send(DataFrame(7));
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kSlowWarning);
+  EXPECT_EQ(client->slow_warning().pending_bytes, 123u);
+  EXPECT_EQ(client->slow_warning().limit_bytes, 456u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+}
+
+TEST_P(ClientTest, ResumesOverABreakFromWhatTheServerStillHas) {
+  StartServer();
+  auto client = MustConnect({.port = server_->port(), .resume_from = 1, .reconnect = true});
+  for (uint64_t i = 1; i <= 100; ++i) Send(i);
+  Record record;
+  for (uint64_t i = 1; i <= 100; ++i) {
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+    ASSERT_EQ(record.wal_seq, i);
+  }
+}
+
+TEST_P(ClientTest, ComesBackAfterAServerRestartAndReportsTheJumpAsAGap) {
+  StartServer();
+  const uint16_t port = server_->port();
+  auto client = MustConnect({.port = port, .reconnect = true, .retry_base_ms = 1});
+  WaitForClients(1);
+  Send(1);
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  server_ = nullptr;
+  StartServer({.port = port});
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kConnected);
+  WaitForClients(1);
+  Send(5);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);
+  EXPECT_EQ(client->expected_wal_seq(), 2u);
+  EXPECT_EQ(client->reconnects(), 1u);
+}
+
+TEST_P(ClientTest, SkipsWhatComesBeforeWelcomeWhenItResumes) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .resume_from = 10});
+  server.Accept();
+  server.Send(DataFrame(50));
+  std::vector<std::byte> welcome;
+  AppendWelcome(&welcome, {kWireVersion, 0, 10});
+  server.Send(welcome);
+  server.Send(DataFrame(10));
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 10u);
+}
+
+TEST_P(ClientTest, ResumesAlsoFromAServerThatNeverAnswersHello) {
+  RawServer server;
+  auto client = MustConnect({.port = server.port(), .resume_from = 10});
+  server.Accept();
+  Record record;
+  ClientResult result = ClientResult::kEmpty;
+  for (uint64_t i = 50; result == ClientResult::kEmpty; ++i) {
+    server.Send(DataFrame(i));
+    result = client->Poll(&record, 50'000'000);
+  }
+  EXPECT_EQ(result, ClientResult::kGap);
+  EXPECT_EQ(client->expected_wal_seq(), 10u);
+}
+
+TEST_P(ClientTest, SaysThatNobodyListens) {
+  uint16_t port;
+  {
+    RawServer gone;
+    port = gone.port();
+  }
+  const auto made = Client::Connect({.port = port, .backend = GetParam()});
+  ASSERT_FALSE(made.ok());
+  EXPECT_THAT(made.status().message(), HasSubstr("ECONNREFUSED"));
+  auto client = MustConnect(
+      {.port = port, .reconnect = true, .retry_base_ms = 1, .retry_max_ms = 2, .max_retries = 3});
+  Record record;
+  EXPECT_EQ(Next(client.get(), &record), ClientResult::kDisconnected);
+}
+
+TEST_P(ClientTest, RefusesOptionsThatCannotWork) {
+  EXPECT_EQ(Client::Connect({}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Client::Connect({.host = "", .port = 1}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_P(ClientTest, FindsTheServerByNameAndOverIpV6) {
+  StartServer();
+  auto by_name = MustConnect({.host = "localhost", .port = server_->port()});
+  WaitForClients(1);
+  auto v6 = Server::Create({.address = "::1", .backend = GetParam()});
+  if (!v6.ok()) GTEST_SKIP() << v6.status().message();
+  server_ = std::move(*v6);
+  auto client = MustConnect({.host = "::1", .port = server_->port()});
+  WaitForClients(1);
+  Send(1);
+  Record record;
+  EXPECT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, ClientTest,
+                         ::testing::Values(BackendChoice::kEpoll, BackendChoice::kUring),
+                         [](const auto& info) {
+                           return info.param == BackendChoice::kEpoll ? "Epoll" : "Uring";
+                         });
+
+}  // namespace
+}  // namespace ombus::net
