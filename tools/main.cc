@@ -1,4 +1,6 @@
 // ombus: one command, its subcommands by name.
+#include <fcntl.h>
+
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -48,7 +50,19 @@ int RunNamed(std::string_view name, Arguments args) {
   return kExitUsage;
 }
 
+// Whoever starts us with a standard descriptor closed must not have a ring or a socket take its
+// number, and then our output go there. What stands in refuses reads and writes as a closed one
+// does.
+void FillStandardDescriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest free number is fd: those below were filled.
+    (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int Main(Arguments args) {
+  FillStandardDescriptors();
   if (args.empty()) {
     PrintUsage(stderr);
     return kExitUsage;

@@ -101,6 +101,19 @@ Result<HostPort> ListenAddress(const Options& options, size_t i) {
   return address;
 }
 
+// A relay that was killed leaves its port a moment later than itself: the kernel ends what an
+// io_uring held after the process is gone. So a port in use gets a second to become free.
+Result<std::unique_ptr<Relay>> CreateRelay(const RelayOptions& options) {
+  constexpr uint64_t kPatienceNs = 1'000'000'000;
+  const uint64_t give_up_ns = NowNs() + kPatienceNs;
+  while (true) {
+    auto relay = Relay::Create(options);
+    const bool taken = !relay.ok() && relay.status().code() == StatusCode::kAlreadyExists;
+    if (!taken || NowNs() > give_up_ns) return relay;
+    SleepNs(20'000'000);
+  }
+}
+
 Status CreateLane(const Options& options, size_t i, Lane* lane) {
   Result<HostPort> address = ListenAddress(options, i);
   if (!address.ok()) return address.status();
@@ -113,7 +126,7 @@ Status CreateLane(const Options& options, size_t i, Lane* lane) {
   relay_options.on_event = [prefix](const ServerEvent& event) {
     std::fprintf(stderr, "%s%s\n", prefix.c_str(), event.text.c_str());
   };
-  auto relay = Relay::Create(relay_options);
+  auto relay = CreateRelay(relay_options);
   if (!relay.ok()) return relay.status();
   lane->relay = std::move(*relay);
   address->port = lane->relay->port();

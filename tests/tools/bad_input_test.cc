@@ -1,0 +1,170 @@
+// What people and files get wrong: each case a message with cause and cure, an exit code, and
+// nobody else harmed.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <csignal>
+#include <string>
+
+#include "command_fixture.h"
+
+namespace ombus::tools {
+namespace {
+
+using BadInput = CommandTest;
+
+constexpr int kFailure = 1, kUsage = 2;
+
+// A TCP socket on a port of its own.
+class Port {
+ public:
+  Port() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* any = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(bind(fd_, any, length), 0);
+    EXPECT_EQ(getsockname(fd_, any, &length), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~Port() { close(fd_); }
+  void Listen() { EXPECT_EQ(listen(fd_, 4), 0); }
+  int Accept() { return accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  int fd_;
+  uint16_t port_ = 0;
+};
+
+TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
+  ExpectFailure({}, kUsage, {"usage: ombus COMMAND"});
+  ExpectFailure({"pubb"}, kUsage, {"did you mean pub?"});
+  ExpectFailure({"pub"}, kUsage, {"no stream", "--stream"});
+  ExpectFailure({"pub", "--steam", stream_}, kUsage, {"--steam", "did you mean --stream?"});
+  ExpectFailure({"pub", "--stream"}, kUsage, {"--stream: no value"});
+  ExpectFailure({"pub", "--stream", stream_, "--rate", "fast"}, kUsage, {"--rate", "number"});
+  ExpectFailure({"sub", "--stream", stream_, "--format", "xml"}, kUsage, {"xml", "json"});
+  ExpectFailure({"sub"}, kUsage, {"--stream", "--connect"});
+  ExpectFailure({"sub", "--connect", "nowhere"}, kUsage, {"nowhere", "HOST:PORT"});
+  ExpectFailure({"relay", "--stream", stream_, "--listen", "::1:7001"}, kUsage, {"[::1]:7001"});
+  ExpectFailure({"bench", "--mode", "warp"}, kUsage, {"warp", "relay"});
+}
+
+TEST_F(BadInput, GeometryThatCannotBeIsRefusedByName) {
+  ExpectFailure({"pub", "--stream", stream_, "--capacity", "100"}, kUsage,
+                {"capacity 100", "power of two"});
+  ExpectFailure({"pub", "--stream", stream_, "--slot-size", "56"}, kUsage,
+                {"slot_size 56", "multiple of 8"});
+  ExpectFailure({"pub", "--stream", stream_, "--slot-size", "100"}, kUsage,
+                {"slot_size 100", "multiple of 8"});
+  ExpectFailure({"pub", "--stream", stream_, "--max-consumers", "0"}, kUsage, {"max_consumers 0"});
+}
+
+TEST_F(BadInput, NamesWithoutASlashOrTooLongAreRefused) {
+  for (const char* command : {"pub", "sub", "stat"}) {
+    ExpectFailure({command, "--stream", "orders"}, kUsage, {"orders", "slash"});
+    ExpectFailure({command, "--stream", "/" + std::string(300, 'x')}, kUsage, {"at most"});
+  }
+}
+
+TEST_F(BadInput, AStreamThatDoesNotExistIsNamedWithTheCure) {
+  ExpectFailure({"sub", "--stream", stream_}, kFailure, {stream_, "ENOENT", "producer"});
+  ExpectFailure({"stat", "--stream", stream_}, kFailure, {stream_, "ENOENT", "producer"});
+}
+
+TEST_F(BadInput, GarbageTruncatedAndForeignObjectsAreToldApartFromStreams) {
+  const std::string path = "/dev/shm" + stream_;
+  for (const std::string& content :
+       {std::string(), std::string("short"), std::string(8192, 'x'), std::string(8192, '\0')}) {
+    WriteFile(path, content);
+    for (const char* command : {"sub", "stat"}) {
+      ExpectFailure({command, "--stream", stream_}, kFailure, {stream_});
+    }
+    EXPECT_EQ(ReadFile(path), content) << "somebody changed it";
+  }
+}
+
+TEST_F(BadInput, ALiveProducerKeepsItsStream) {
+  CommandProcess first(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--rate",
+                                 "1000", "--wait-consumers", "1", "--count", "500"});
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(0); }));
+  ExpectFailure({"pub", "--stream", stream_}, kFailure, {stream_, "; "});
+  CommandProcess reader(folder_,
+                        {"sub", "--stream", stream_, "--verify", "orders", "--format", "none"});
+  EXPECT_EQ(reader.Wait(), 0) << reader.Err();
+  EXPECT_EQ(first.Wait(), 0) << first.Err();
+  EXPECT_NE(reader.Err().find("received 500 records"), std::string::npos) << reader.Err();
+}
+
+TEST_F(BadInput, AFullDevShmIsAnErrorAtCreate) {
+  ExpectFailure({"pub", "--stream", stream_, "--capacity", "1073741824"}, kFailure,
+                {"ENOSPC", "/dev/shm"});
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm" + stream_));
+}
+
+TEST_F(BadInput, ALineLargerThanTheSlotIsNamedWithItsNumber) {
+  const std::string input = folder_ + "/input";
+  WriteFile(input, "fits\n" + std::string(300, 'x') + "\n");
+  ExpectFailure({"pub", "--stream", stream_, "--input", input}, kFailure,
+                {"line 2", "232", "--slot-size"});
+  ExpectFailure({"pub", "--stream", stream_, "--generate", "orders", "--slot-size", "128"}, kUsage,
+                {"--slot-size"});
+}
+
+TEST_F(BadInput, AnInputThatCannotBeReadIsNamed) {
+  ExpectFailure({"pub", "--stream", stream_, "--input", folder_ + "/none"}, kFailure,
+                {"none", "ENOENT"});
+  ExpectFailure({"pub", "--stream", stream_, "--input", "/"}, kFailure, {"EISDIR"});
+}
+
+TEST_F(BadInput, APortInUseIsNamedWithTheCure) {
+  Port port;
+  port.Listen();
+  ExpectFailure({"relay", "--stream", stream_, "--listen", port.address()}, kFailure,
+                {"EADDRINUSE", "; "});
+}
+
+TEST_F(BadInput, AnUnreachableHostEndsWithAnError) {
+  Port port;  // bound, but nobody listens
+  ExpectFailure({"sub", "--connect", port.address()}, kFailure, {"ECONNREFUSED"});
+  ExpectFailure({"sub", "--connect", port.address(), "--once"}, kFailure, {"ECONNREFUSED"});
+  ExpectFailure({"sub", "--connect", "no-such-host.invalid:7001"}, kFailure,
+                {"no-such-host.invalid"});
+}
+
+TEST_F(BadInput, AServerThatSendsGarbageIsGivenUp) {
+  Port port;
+  port.Listen();
+  CommandProcess sub(folder_, {"sub", "--connect", port.address(), "--once"});
+  const int peer = port.Accept();
+  const std::string garbage(4096, 'G');
+  ASSERT_EQ(send(peer, garbage.data(), garbage.size(), MSG_NOSIGNAL), 4096);
+  EXPECT_EQ(sub.Wait(), kFailure);
+  EXPECT_FALSE(sub.Err().empty());
+  EXPECT_EQ(sub.Out(), "");
+  close(peer);
+}
+
+TEST_F(BadInput, AStdoutThatIsClosedFullOrGoneEndsOnlyThatReader) {
+  const std::string input = folder_ + "/input";
+  WriteFile(input, std::string(200'000, '\n'));
+  CommandProcess pub(folder_,
+                     {"pub", "--stream", stream_, "--input", input, "--wait-consumers", "3"});
+  const std::vector<std::string> sub = {"sub", "--stream", stream_, "--wait-ms", "20000"};
+  CommandProcess full(folder_, sub, {"", "/dev/full", false});
+  CommandProcess closed(folder_, sub, {"", "", true});
+  CommandProcess well(folder_, sub);
+  EXPECT_EQ(full.Wait(), kFailure);
+  EXPECT_NE(full.Err().find("ENOSPC"), std::string::npos) << full.Err();
+  EXPECT_EQ(closed.Wait(), kFailure);
+  EXPECT_NE(closed.Err().find("EBADF"), std::string::npos) << closed.Err();
+  EXPECT_EQ(pub.Wait(), 0) << pub.Err();
+  EXPECT_EQ(well.Wait(), 0) << well.Err();
+  EXPECT_EQ(well.Out().size(), 200'000u);
+}
+
+}  // namespace
+}  // namespace ombus::tools

@@ -1,0 +1,185 @@
+// The main job with the command's own processes: publish, poll, relay, receive; and what happens
+// when one of them is killed.
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "command_fixture.h"
+
+namespace ombus::tools {
+namespace {
+
+class MainJob : public CommandTest {
+ protected:
+  using Process = std::unique_ptr<CommandProcess>;
+
+  Process Start(std::vector<std::string> args) {
+    return std::make_unique<CommandProcess>(folder_, std::move(args));
+  }
+  // A relay that listens; address() is where.
+  Process StartRelay(std::vector<std::string> more = {}) {
+    std::vector<std::string> args = {"relay", "--stream", stream_, "--listen", "127.0.0.1:0"};
+    args.insert(args.end(), more.begin(), more.end());
+    Process relay = Start(std::move(args));
+    EXPECT_TRUE(relay->WaitForOut("\n")) << relay->Err();
+    const std::string line = relay->Out();
+    constexpr std::string_view kBegin = "listening on ";
+    EXPECT_TRUE(line.starts_with(kBegin)) << line;
+    address_ = line.substr(kBegin.size(), line.find(' ', kBegin.size()) - kBegin.size());
+    return relay;
+  }
+  bool Has(const CommandProcess& process, const std::string& text) {
+    return process.Err().find(text) != std::string::npos;
+  }
+
+  std::string address_;
+};
+
+TEST_F(MainJob, AFileArrivesByteForByteAtEveryReceiver) {
+  std::string content("a\0b\n\n", 5);
+  for (int i = 0; i < 50'000; ++i) content += "line " + std::to_string(i * 7919) + "\n";
+  content += "no newline at the end";
+  const std::string input = folder_ + "/input";
+  WriteFile(input, content);
+
+  Process relay = StartRelay({"--wait-clients", "2", "--slow-client", "wait", "--exit-on-close"});
+  std::vector<Process> receivers;
+  for (int i = 0; i < 2; ++i) {
+    receivers.push_back(Start({"sub", "--connect", address_, "--format", "raw", "--strict"}));
+  }
+  receivers.push_back(
+      Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "raw", "--strict"}));
+  Process pub = Start({"pub", "--stream", stream_, "--input", input, "--wait-consumers", "2"});
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  for (const Process& receiver : receivers) {
+    EXPECT_EQ(receiver->Wait(), 0) << receiver->Err();
+    EXPECT_EQ(receiver->Out(), content);
+  }
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+  EXPECT_TRUE(Has(*relay, "relayed 50,003 records")) << relay->Err();
+}
+
+TEST_F(MainJob, AnEmptyInputIsAStreamWithoutRecords) {
+  Process sub = Start({"sub", "--stream", stream_, "--wait-ms", "20000"});
+  Process pub = Start({"pub", "--stream", stream_, "--wait-consumers", "1"});
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_EQ(sub->Wait(), 0) << sub->Err();
+  EXPECT_EQ(sub->Out(), "");
+}
+
+TEST_F(MainJob, OrderFlowIsVerifiedOverRingAndTcp) {
+  Process relay = StartRelay({"--wait-clients", "1", "--slow-client", "wait", "--exit-on-close"});
+  Process remote = Start({"sub", "--connect", address_, "--verify", "orders", "--format", "none"});
+  Process local = Start(
+      {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "50000",
+                       "--wait-consumers", "2"});
+  for (const Process* process : {&pub, &remote, &local, &relay}) {
+    EXPECT_EQ((*process)->Wait(), 0) << (*process)->Err();
+  }
+  EXPECT_TRUE(Has(*remote, "received 50,000 records")) << remote->Err();
+  EXPECT_TRUE(Has(*local, "wrong 0")) << local->Err();
+}
+
+TEST_F(MainJob, ContentOfAnotherSeedIsExitCodeThree) {
+  Process sub = Start(
+      {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--seed", "2", "--count",
+                       "10", "--wait-consumers", "1"});
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_EQ(sub->Wait(), 3) << sub->Err();
+}
+
+TEST_F(MainJob, ASignalEndsEachPartInOrder) {
+  Process relay = StartRelay();
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "10000",
+                       "--wait-consumers", "1"});
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(1); }));
+  Process sub = Start({"sub", "--connect", address_, "--count", "100", "--format", "json"});
+  EXPECT_EQ(sub->Wait(), 0) << sub->Err();
+  pub->Signal(SIGINT);
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_TRUE(Has(*pub, "published"));
+  EXPECT_FALSE(std::filesystem::exists("/dev/shm" + stream_));
+  relay->Signal(SIGTERM);
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+}
+
+TEST_F(MainJob, AKilledConsumerHoldsNobodyBack) {
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "200000",
+                       "--wait-consumers", "2"});
+  Process well = Start(
+      {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(1); }));
+  Process killed = Start({"sub", "--stream", stream_, "--format", "none"});
+  killed->Signal(SIGKILL);
+  EXPECT_EQ(killed->Wait(), 128 + SIGKILL);
+  // It may have died before it attached: then another one releases the producer.
+  Process other = Start({"sub", "--stream", stream_, "--format", "none"});
+  EXPECT_EQ(well->Wait(), 0) << well->Err();
+  EXPECT_TRUE(Has(*well, "received 200,000 records")) << well->Err();
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+}
+
+TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
+  Process relay = StartRelay();
+  Process remote = Start({"sub", "--connect", address_, "--format", "json"});
+  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
+                         "--wait-consumers", "2"});
+  Process local = Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json"});
+  ASSERT_TRUE(local->WaitForOut("\n"));
+  ASSERT_TRUE(remote->WaitForOut("\n"));
+  first->Signal(SIGKILL);
+  EXPECT_EQ(first->Wait(), 128 + SIGKILL);
+  Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--first-seq",
+                          "1000000", "--count", "1000"});
+  EXPECT_EQ(second->Wait(), 0) << second->Err();
+  EXPECT_EQ(local->Wait(), 0) << local->Err();
+  EXPECT_NE(local->Out().find("\"wal_seq\":1000999,"), std::string::npos) << local->Err();
+  EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":1000999,")) << remote->Err();
+}
+
+TEST_F(MainJob, AKilledRelayIsReplacedOnTheSamePort) {
+  Process relay = StartRelay();
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
+                       "--wait-consumers", "1"});
+  Process sub = Start({"sub", "--connect", address_, "--format", "json"});
+  ASSERT_TRUE(sub->WaitForOut("\n")) << sub->Err();
+  relay->Signal(SIGKILL);
+  EXPECT_EQ(relay->Wait(), 128 + SIGKILL);
+  Process again = Start({"relay", "--stream", stream_, "--listen", address_});
+  ASSERT_TRUE(again->WaitForOut("listening on " + address_)) << again->Err();
+  EXPECT_TRUE(Eventually([&] { return Has(*sub, "reconnected"); })) << sub->Err();
+  const size_t before = sub->Out().size();
+  EXPECT_TRUE(Eventually([&] { return sub->Out().size() > before; }));
+  EXPECT_TRUE(pub->Running());
+}
+
+TEST_F(MainJob, AKilledClientHarmsNoOther) {
+  Process relay = StartRelay({"--wait-clients", "2", "--exit-on-close", "--slow-client", "wait"});
+  Process killed = Start({"sub", "--connect", address_});
+  Process well = Start({"sub", "--connect", address_, "--verify", "orders", "--format", "none"});
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "20000",
+                       "--count", "10000", "--wait-consumers", "1"});
+  ASSERT_TRUE(killed->WaitForOut("\n")) << killed->Err();
+  killed->Signal(SIGKILL);
+  EXPECT_EQ(well->Wait(), 0) << well->Err();
+  EXPECT_TRUE(Has(*well, "received 10,000 records")) << well->Err();
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+}
+
+TEST_F(MainJob, SeveralStreamsHavePortsOfTheirOwn) {
+  const std::string other = stream_ + "-2";
+  Process relay = Start({"relay", "--stream", stream_, "--stream", other, "--listen", "[::1]:0"});
+  if (!relay->WaitForOut("listening") && Has(*relay, "EADDRNOTAVAIL")) {
+    GTEST_SKIP() << "this host has no IPv6 loopback";
+  }
+  EXPECT_TRUE(relay->WaitForOut("for " + other)) << relay->Err();
+  EXPECT_NE(relay->Out().find("listening on [::1]:"), std::string::npos);
+  relay->Signal(SIGTERM);
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+}
+
+}  // namespace
+}  // namespace ombus::tools

@@ -1,0 +1,146 @@
+// ombus bench: what this host can do, mode by mode.
+#include "tools/bench.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+#include "ombus/ring_layout.h"
+#include "tools/bench_content.h"
+#include "tools/command.h"
+#include "tools/table.h"
+
+namespace ombus::tools {
+namespace {
+
+constexpr CommandText kText = {
+    "bench", "--mode MODE [--flag value]...",
+    "Measures this host; every record's sequence and content is checked, a loss is an error.\n"
+    "  shm        publish and poll in one thread (--shm-batch: publish N, drain N)\n"
+    "  shm-mixed  the same with an order flow's sizes\n"
+    "  pub, poll  one half alone\n"
+    "  ipc        producer and consumer in two processes\n"
+    "  tcp        server and client in two processes, --clients of them\n"
+    "  relay      producer, ring, relay, --clients over TCP, lossless\n"
+    "  rtt        busy ping-pong through server and client, against bare send and recv\n"
+    "  both       shm and tcp\n"
+    "Figures are the median of --runs, with minimum and maximum. Processes are placed on --cpus\n"
+    "in turn: first cpu the producer (and in relay mode the clients), second cpu the other side."};
+
+struct Options {
+  BenchOptions bench;
+  std::string backend = "auto";
+  bool json = false;
+};
+
+FlagTable FlagsOf(Options* o) {
+  BenchOptions* b = &o->bench;
+  return {
+      {"mode", "MODE", "what to measure",
+       Choice{&b->mode, {"shm", "shm-mixed", "pub", "poll", "ipc", "tcp", "relay", "rtt", "both"}}},
+      {"shm-iters", "N", "records through the ring per run",
+       Number{&b->shm_iters, 1, 1'000'000'000}},
+      {"shm-batch", "N", "records published at once",
+       Number32{&b->shm_batch, 1, BenchWriter::kBatchMax}},
+      {"tcp-iters", "N", "records (or round trips) over TCP per run",
+       Number{&b->tcp_iters, 1, 1'000'000'000}},
+      {"clients", "N", "TCP clients of tcp and relay", Number32{&b->clients, 1, 1024}},
+      {"size", "BYTES", "payload", Number32{&b->size, 16, 65535}},
+      {"capacity", "N", "slots of the ring, a power of two", Number32{&b->capacity}},
+      {"runs", "N", "of which the median counts", Number32{&b->runs, 1, 1000}},
+      {"cpus", "N,M", "where the processes run; -1: anywhere", CpuList{&b->cpus}},
+      {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
+      {"timeout-s", "TIME", "give up on a run after so long",
+       Duration{&b->timeout_ns, 1'000'000'000}},
+      {"json", "", "an object a line", &o->json},
+  };
+}
+
+struct Mode {
+  std::string_view name;
+  Result<BenchResult> (*run)(const BenchOptions&);
+};
+
+constexpr Mode kModes[] = {
+    {"shm", BenchShm},     {"shm-mixed", BenchShmMixed},
+    {"pub", BenchPub},     {"poll", BenchPoll},
+    {"ipc", BenchIpc},     {"tcp", BenchTcp},
+    {"relay", BenchRelay}, {"rtt", BenchRtt},
+};
+
+std::string HumanValue(const std::string& name, double value) {
+  if (name.ends_with("_per_s")) {
+    return name.starts_with("bytes") ? HumanBytes(value) + "/s" : HumanRate(value);
+  }
+  if (name.ends_with("_ns") || name.starts_with("ns_")) return HumanNs(value);
+  return Fixed(value, 2);
+}
+
+void PrintResult(const BenchResult& result) {
+  std::printf("%s: %s\n", result.mode.c_str(), result.setting.c_str());
+  Table table({"  figure", "median", "min", "max"});
+  for (const Figure& figure : result.figures) {
+    table.Add({"  " + figure.name, HumanValue(figure.name, figure.median()),
+               HumanValue(figure.name, figure.min()), HumanValue(figure.name, figure.max())});
+  }
+  std::fputs(table.Text().c_str(), stdout);
+}
+
+}  // namespace
+
+double Figure::min() const { return *std::min_element(values.begin(), values.end()); }
+double Figure::max() const { return *std::max_element(values.begin(), values.end()); }
+double Figure::median() const {
+  std::vector<double> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+void BenchResult::Add(const std::string& name, double value) {
+  for (Figure& figure : figures) {
+    if (figure.name != name) continue;
+    figure.values.push_back(value);
+    return;
+  }
+  figures.push_back({name, {value}});
+}
+
+JsonObject BenchResult::Json() const {
+  JsonObject object;
+  object.Add("mode", mode).Add("setting", setting);
+  for (const Figure& figure : figures) {
+    object.Add(figure.name, JsonObject()
+                                .Add("median", figure.median())
+                                .Add("min", figure.min())
+                                .Add("max", figure.max()));
+  }
+  return object;
+}
+
+int RunBench(Arguments args) {
+  Options options;
+  int exit_code = kExitOk;
+  if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
+  options.bench.stream = "/ombus-bench-" + std::to_string(getpid());
+  options.bench.backend = options.backend == "uring"   ? BackendChoice::kUring
+                          : options.backend == "epoll" ? BackendChoice::kEpoll
+                                                       : BackendChoice::kAuto;
+  for (const Mode& mode : kModes) {
+    const bool both = options.bench.mode == "both" && (mode.name == "shm" || mode.name == "tcp");
+    if (mode.name != options.bench.mode && !both) continue;
+    const Result<BenchResult> result = mode.run(options.bench);
+    if (!result.ok()) return Fail(kText, result.status());
+    if (options.json) {
+      std::printf("%s\n", result->Json().text().c_str());
+    } else {
+      PrintResult(*result);
+    }
+    if (std::fflush(stdout) != 0) return kExitFailure;
+  }
+  return kExitOk;
+}
+
+}  // namespace ombus::tools

@@ -1,0 +1,65 @@
+// What the modes of `ombus bench` share: the options, and a result as figures with names.
+#ifndef OMBUS_TOOLS_BENCH_H_
+#define OMBUS_TOOLS_BENCH_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ombus/backend_choice.h"
+#include "ombus/status.h"
+#include "tools/json.h"
+
+namespace ombus::tools {
+
+struct BenchOptions {
+  std::string mode = "both";
+  std::string stream;  // a name nobody else uses, the same in all processes of a run
+  uint64_t shm_iters = 2'000'000;
+  uint32_t shm_batch = 1;
+  uint64_t tcp_iters = 1'000'000;
+  uint32_t clients = 1;
+  uint32_t size = 64;  // payload bytes
+  uint32_t runs = 5;
+  std::vector<int> cpus = {0, 1};
+  uint32_t capacity = 4096;
+  BackendChoice backend = BackendChoice::kAuto;
+  uint64_t timeout_ns = 60'000'000'000;  // per run
+
+  int cpu(size_t i) const { return cpus.empty() ? -1 : cpus[i % cpus.size()]; }
+};
+
+// One figure of a mode, measured once per run.
+struct Figure {
+  std::string name;  // with its unit last: "records_per_s"
+  std::vector<double> values;
+
+  double min() const;
+  double median() const;
+  double max() const;
+};
+
+struct BenchResult {
+  std::string mode;
+  std::string setting;  // what was measured, in a few words
+  std::vector<Figure> figures;
+
+  // Adds one run's value to the figure of that name.
+  void Add(const std::string& name, double value);
+  JsonObject Json() const;
+};
+
+// Each runs its mode options.runs times. An error also says if anything was lost or wrong.
+Result<BenchResult> BenchShm(const BenchOptions& options);       // publish and poll, one thread
+Result<BenchResult> BenchShmMixed(const BenchOptions& options);  // the same with an order flow
+Result<BenchResult> BenchPub(const BenchOptions& options);
+Result<BenchResult> BenchPoll(const BenchOptions& options);
+Result<BenchResult> BenchIpc(const BenchOptions& options);    // two processes
+Result<BenchResult> BenchTcp(const BenchOptions& options);    // server and client, two processes
+Result<BenchResult> BenchRelay(const BenchOptions& options);  // producer, ring, relay, clients
+Result<BenchResult> BenchRtt(const BenchOptions& options);    // against a bare ping-pong
+
+}  // namespace ombus::tools
+
+#endif  // OMBUS_TOOLS_BENCH_H_
