@@ -71,6 +71,7 @@ class UringBackend {
 
   explicit UringBackend(const BackendOptions& options);
   Status SetUp(const BackendOptions& options);
+  int MakeRing(uint32_t entries);  // 0 or -errno
   void RegisterFiles(const BackendOptions& options);
   Status Start();  // in the thread that runs it
   void CancelAll();

@@ -15,6 +15,7 @@ namespace ombus::net {
 namespace {
 
 constexpr size_t kRegionBytesMax = size_t{1} << 30;  // the kernel's, for one registered buffer
+constexpr uint32_t kQueueEntriesMin = 16, kQueueEntriesMax = 4096;
 constexpr uint32_t kFilesMin = 64, kFilesMax = 32768;
 constexpr int kCancelTurnsMax = 64;
 constexpr uint64_t kCancelTurnNs = 1'000'000;
@@ -24,7 +25,7 @@ constexpr uint64_t kCancelTurnNs = 1'000'000;
 uint32_t QueueEntries(const BackendOptions& options) {
   const uint32_t wanted =
       options.queue_entries != 0 ? options.queue_entries : options.sockets_hint + 8;
-  return std::bit_ceil(std::clamp(wanted, 8u, 4096u));
+  return std::bit_ceil(std::clamp(wanted, kQueueEntriesMin, kQueueEntriesMax));
 }
 
 std::string LockedLimit() {
@@ -59,14 +60,22 @@ UringBackend::UringBackend(const BackendOptions& options) : table_(options.socke
   refused_.reserve(16);
 }
 
+// Queues count as locked memory on some kernels. Where there is little of it they get shorter: a
+// long turn then takes more system calls.
+int UringBackend::MakeRing(uint32_t entries) {
+  for (;; entries /= 4) {
+    io_uring_params params{};
+    // Disabled until the first Turn: the ring binds to the thread that enables it. Registering
+    // works before.
+    params.flags = kRingFlags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
+    params.cq_entries = 4 * entries;
+    const int result = io_uring_queue_init_params(entries, &ring_, &params);
+    if (result != -ENOMEM || entries < 4 * kQueueEntriesMin) return result;
+  }
+}
+
 Status UringBackend::SetUp(const BackendOptions& options) {
-  io_uring_params params{};
-  const uint32_t entries = QueueEntries(options);
-  // Disabled until the first Turn: the ring binds to the thread that enables it. Registering
-  // works before.
-  params.flags = kRingFlags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
-  params.cq_entries = std::max(4 * entries, 1024u);
-  if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result != 0) {
+  if (const int result = MakeRing(QueueEntries(options)); result != 0) {
     return RingSetupError(-result);
   }
   has_ring_ = true;

@@ -1,0 +1,274 @@
+// What io_uring adds to the contract: how many system calls a turn makes, registered memory and
+// its refusal, SIGPIPE by signal mask, overflow, threads.
+#include <gtest/gtest.h>
+
+#ifdef OMBUS_HAVE_IOURING
+
+#include <grp.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "net/socket.h"
+#include "net/uring_backend.h"
+#include "net/uring_user_data.h"
+#include "tests/net/in_child.h"
+
+namespace ombus::net {
+namespace {
+
+struct Counter {
+  std::map<Op, int> results;
+  std::vector<int32_t> send_results;
+  void OnCompletion(const Completion& completion) {
+    ++results[completion.op];
+    if (completion.op == Op::kSend) send_results.push_back(completion.result);
+  }
+};
+
+// Gives up the right to lock memory without limit. Locked memory is counted by user, and given back
+// some time after a ring is closed: so one whom nobody else uses. Otherwise without effect.
+bool BecomeFreshUser() {
+  const uid_t fresh = 1'000'000 + static_cast<uid_t>(getpid());
+  return geteuid() != 0 || (setgroups(0, nullptr) == 0 && setuid(fresh) == 0);
+}
+
+class UringBackendTest : public testing::Test {
+ protected:
+  void SetUp() override { Remake({}); }
+  void Remake(const BackendOptions& options) {
+    Result<std::unique_ptr<UringBackend>> made = UringBackend::Create(options);
+    if (!made.ok()) GTEST_SKIP() << "not on this kernel: " << made.status().message();
+    backend_ = std::move(*made);
+  }
+  // Adopts one end of a new local pair; the other end stays open in peers_.
+  SocketId AdoptPair() {
+    int pair[2];
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    peers_.emplace_back(pair[1]);
+    return *backend_->Adopt(pair[0]);
+  }
+  void TurnUntil(Op op, int count) {
+    for (int i = 0; i < 1000 && counter_.results[op] < count; ++i) {
+      ASSERT_TRUE(backend_->Turn(counter_, 10'000'000).ok());
+    }
+    ASSERT_EQ(counter_.results[op], count);
+  }
+
+  std::vector<UniqueFd> peers_;
+  std::unique_ptr<UringBackend> backend_;
+  Counter counter_;
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(64 * 1024);
+};
+
+TEST_F(UringBackendTest, AThousandSendsAreOneSystemCall) {
+  std::vector<SocketId> ids;
+  for (int i = 0; i < 1000; ++i) ids.push_back(AdoptPair());
+  ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  for (int round = 1; round <= 3; ++round) {
+    const uint64_t before = backend_->stats().enters;
+    for (const SocketId id : ids) backend_->Send(id, std::span(bytes_).first(80), 1);
+    ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+    EXPECT_EQ(backend_->stats().enters - before, 1u);
+    EXPECT_EQ(counter_.results[Op::kSend], round * 1000);
+  }
+}
+
+TEST_F(UringBackendTest, ATurnWithNothingToDoMakesNoSystemCall) {
+  backend_->Receive(AdoptPair(), 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  const uint64_t before = backend_->stats().enters;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  EXPECT_EQ(backend_->stats().enters, before);
+  ASSERT_EQ(send(peers_[0].get(), "x", 1, MSG_NOSIGNAL), 1);
+  for (int i = 0; i < 1000 && counter_.results[Op::kReceive] == 0; ++i) {
+    ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  }
+  EXPECT_EQ(counter_.results[Op::kReceive], 1);
+}
+
+TEST_F(UringBackendTest, MoreCompletionsThanTheQueueHoldsAllArriveOnce) {
+  Remake({.sockets_hint = 8, .receive_buffers = 4, .queue_entries = 8});
+  constexpr int kSockets = 700;
+  for (int i = 0; i < kSockets; ++i) {
+    const SocketId id = AdoptPair();
+    backend_->Send(id, std::span(bytes_).first(10), 1);
+    backend_->PollOut(id, 2);
+  }
+  TurnUntil(Op::kPollOut, kSockets);
+  TurnUntil(Op::kSend, kSockets);
+  for (const int32_t result : counter_.send_results) EXPECT_EQ(result, 10);
+  EXPECT_GE(backend_->stats().completion_overflows, 1u);
+}
+
+TEST_F(UringBackendTest, RegisteredMemoryIsSentFromRegisteredBuffers) {
+  const Status status = backend_->RegisterMemory(bytes_);
+  if (!status.ok()) GTEST_SKIP() << status.message();
+  const SocketId id = AdoptPair();
+  backend_->Send(id, std::span(bytes_).subspan(100, 1000), 1);
+  TurnUntil(Op::kSend, 1);
+  EXPECT_EQ(backend_->stats().sends_fixed, 1u);
+  EXPECT_EQ(backend_->stats().sends_plain, 0u);
+  EXPECT_EQ(counter_.send_results[0], 1000);
+}
+
+TEST_F(UringBackendTest, MoreThanAGibibyteIsNotRegisteredAndTheNoteSaysSo) {
+  const size_t size = (size_t{1} << 30) + 4096;
+  void* memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  ASSERT_NE(memory, MAP_FAILED);
+  EXPECT_FALSE(backend_->RegisterMemory({static_cast<std::byte*>(memory), size}).ok());
+  EXPECT_NE(backend_->note().find("plain"), std::string::npos);
+  munmap(memory, size);
+}
+
+TEST_F(UringBackendTest, RefusedLockedMemoryMeansPlainSendsAndANoteWithTheCure) {
+  backend_.reset();
+  EXPECT_EQ(InChild([&] {
+              if (!BecomeFreshUser()) return false;
+              const rlimit little = {1 << 20, 1 << 20};
+              if (setrlimit(RLIMIT_MEMLOCK, &little) != 0) return false;
+              Remake({});
+              if (backend_ == nullptr) return false;
+              bytes_.resize(4 << 20);
+              const Status status = backend_->RegisterMemory(bytes_);
+              if (status.ok() || status.code() != StatusCode::kResourceExhausted) return false;
+              if (backend_->note().find("ulimit -l") == std::string::npos) return false;
+              backend_->Send(AdoptPair(), std::span(bytes_).first(100), 1);
+              TurnUntil(Op::kSend, 1);
+              return counter_.send_results[0] == 100 && backend_->stats().sends_plain == 1;
+            }),
+            0);
+}
+
+TEST_F(UringBackendTest, WithLittleLockedMemoryItsQueuesAreShorterAndItWorks) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs a user of its own: run as root";
+  backend_.reset();
+  EXPECT_EQ(InChild([&] {
+              if (!BecomeFreshUser()) return false;
+              const rlimit little = {96 * 1024, 96 * 1024};
+              if (setrlimit(RLIMIT_MEMLOCK, &little) != 0) return false;
+              Remake({.sockets_hint = 4000, .receive_buffers = 16});
+              if (backend_ == nullptr) return false;
+              backend_->Send(AdoptPair(), std::span(bytes_).first(100), 1);
+              TurnUntil(Op::kSend, 1);
+              return counter_.send_results[0] == 100;
+            }),
+            0);
+}
+
+class UringSigpipe : public UringBackendTest {
+ protected:
+  void SetUp() override {
+    UringBackendTest::SetUp();
+    if (IsSkipped()) return;
+    const Status status = backend_->RegisterMemory(bytes_);
+    if (!status.ok()) GTEST_SKIP() << status.message();
+    backend_->AvoidNoSignalWrites();
+    id_ = AdoptPair();
+    peers_.clear();
+  }
+  // To a peer that is gone.
+  void SendInVain(int count) {
+    for (int i = 0; i < count; ++i) {
+      backend_->Send(id_, std::span(bytes_).first(100), 1);
+      TurnUntil(Op::kSend, i + 1);
+      ASSERT_EQ(counter_.send_results.back(), -EPIPE);
+    }
+    ASSERT_EQ(backend_->stats().sends_fixed, static_cast<uint64_t>(count));
+  }
+  static bool SigpipeWaits() {
+    sigset_t waiting;
+    sigpending(&waiting);
+    return sigismember(&waiting, SIGPIPE) == 1;
+  }
+  static bool SigpipeBlocked() {
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+    return sigismember(&blocked, SIGPIPE) == 1;
+  }
+
+  SocketId id_ = kNoSocket;
+};
+
+TEST_F(UringSigpipe, AHostWithTheDefaultActionSurvivesAndKeepsItsMask) {
+  signal(SIGPIPE, SIG_DFL);
+  SendInVain(10);
+  EXPECT_FALSE(SigpipeBlocked());
+  EXPECT_FALSE(SigpipeWaits());
+}
+
+TEST_F(UringSigpipe, AHostThatBlocksItFindsNoneWaiting) {
+  sigset_t sigpipe, before;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  SendInVain(3);
+  EXPECT_TRUE(SigpipeBlocked());
+  EXPECT_FALSE(SigpipeWaits());
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_F(UringSigpipe, OneThatWaitedBeforeIsLeftToTheHost) {
+  sigset_t sigpipe, before;
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  pthread_kill(pthread_self(), SIGPIPE);
+  SendInVain(3);
+  EXPECT_TRUE(SigpipeWaits());
+  const timespec none = {0, 0};
+  EXPECT_EQ(sigtimedwait(&sigpipe, nullptr, &none), SIGPIPE);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_F(UringBackendTest, DestroyedInAnotherThreadItLeavesThatThreadsRingAlone) {
+  std::unique_ptr<UringBackend> other = std::move(*UringBackend::Create());
+  std::thread owner([&] {
+    Counter counter;
+    EXPECT_TRUE(other->Turn(counter, 0).ok());
+  });
+  const SocketId id = AdoptPair();
+  ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  owner.join();
+  other.reset();
+  backend_->Send(id, std::span(bytes_).first(10), 1);
+  TurnUntil(Op::kSend, 1);
+  EXPECT_EQ(counter_.send_results[0], 10);
+}
+
+TEST_F(UringBackendTest, TurningInASecondThreadIsAnErrorThatSaysSo) {
+  ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  backend_->Send(AdoptPair(), std::span(bytes_).first(10), 1);
+  std::thread stranger([&] {
+    Counter counter;
+    const Status status = backend_->Turn(counter, 0);
+    EXPECT_FALSE(status.ok());
+  });
+  stranger.join();
+}
+
+TEST(UringUserData, UnpacksWhatItPacked) {
+  const UserData one = {.kind = kFixedSend, .generation = 0xABCDEF, .id = 123456789};
+  const UserData same = UserData::Unpack(one.Pack());
+  EXPECT_EQ(same.kind, one.kind);
+  EXPECT_EQ(same.generation, one.generation);
+  EXPECT_EQ(same.id, one.id);
+  EXPECT_EQ(UserData::Unpack(UserData{}.Pack()).id, kNoSocket);
+}
+
+}  // namespace
+}  // namespace ombus::net
+
+#else
+
+TEST(UringBackendTest, IsNotInThisBuild) { GTEST_SKIP() << "built with -Diouring=disabled"; }
+
+#endif  // OMBUS_HAVE_IOURING
