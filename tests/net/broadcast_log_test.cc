@@ -1,0 +1,73 @@
+#include "net/broadcast_log.h"
+
+#include <gtest/gtest.h>
+
+namespace ombus::net {
+namespace {
+
+void Append(BroadcastLog* log, uint64_t wal_seq, uint16_t size) {
+  std::vector<std::byte> payload(size, static_cast<std::byte>(wal_seq));
+  log->Append({.wal_seq = wal_seq, .payload = payload.data(), .size = size, .type = 1});
+}
+
+TEST(BroadcastLogTest, WindowsAreContiguousOverTheSeam) {
+  auto log = BroadcastLog::Create(1);
+  ASSERT_TRUE(log.ok()) << log.status().message();
+  ASSERT_EQ(log->bytes(), kLogBytesMin);
+  for (uint64_t i = 1; log->head() < 5 * kLogBytesMin; ++i) {
+    const uint64_t at = log->head();
+    Append(&*log, i, static_cast<uint16_t>(i * 37 % 5000));
+    Frame frame;
+    ASSERT_EQ(ParseFrame(log->Window(at, ~uint64_t{0}), &frame), ParseResult::kFrame);
+    ASSERT_EQ(frame.wal_seq, i);
+    for (size_t n = 0; n < frame.size; ++n) {
+      ASSERT_EQ(frame.payload[n], static_cast<std::byte>(i));
+    }
+  }
+}
+
+TEST(BroadcastLogTest, FindsTheBoundariesAroundEveryRetainedCursor) {
+  auto log = BroadcastLog::Create(kLogBytesMin);
+  ASSERT_TRUE(log.ok());
+  std::vector<uint64_t> starts;
+  for (uint64_t i = 0; log->head() < 3 * kLogBytesMin; ++i) {
+    starts.push_back(log->head());
+    Append(&*log, i, i % 50 == 0 ? 65535 : static_cast<uint16_t>(i % 400));
+  }
+  starts.push_back(log->head());
+  const uint64_t oldest = log->head() - (log->bytes() - kLagMarginBytes);
+  for (size_t i = 0; i + 1 < starts.size(); ++i) {
+    for (uint64_t cursor : {starts[i], starts[i] + 1, starts[i + 1] - 1}) {
+      if (cursor < oldest) continue;
+      ASSERT_EQ(log->BoundaryBefore(cursor).position, starts[i]);
+      ASSERT_EQ(log->BoundaryBefore(cursor).frame, i);
+      ASSERT_EQ(log->BoundaryAfter(cursor).position, starts[i + (cursor != starts[i])]);
+    }
+  }
+}
+
+TEST(BroadcastLogTest, FindsASequenceOnlyWhileItIsRetained) {
+  auto log = BroadcastLog::Create(kLogBytesMin);
+  ASSERT_TRUE(log.ok());
+  EXPECT_FALSE(log->Find(1).has_value());
+  for (uint64_t i = 1; i <= 1000; ++i) Append(&*log, i * 2, 64);
+  ASSERT_TRUE(log->Find(501).has_value());
+  EXPECT_EQ(log->WalSeqAt(log->Find(501)->position), 502u);
+  EXPECT_FALSE(log->Find(2001).has_value());
+  log->Rewind();
+  EXPECT_FALSE(log->Find(501).has_value());
+  Append(&*log, 2002, 64);
+  EXPECT_EQ(log->Find(2002)->frame, 1000u);
+  for (uint64_t i = 0; i < 10'000; ++i) Append(&*log, 2003 + i, 64);
+  EXPECT_FALSE(log->Find(2002).has_value());
+  const auto oldest = log->Oldest(log->bytes() / 2);
+  ASSERT_TRUE(oldest.has_value());
+  EXPECT_LE(log->head() - oldest->position, log->bytes() / 2);
+}
+
+TEST(BroadcastLogTest, RefusesASizeThatNobodyHas) {
+  EXPECT_EQ(BroadcastLog::Create(~uint64_t{0}).status().code(), StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace ombus::net
