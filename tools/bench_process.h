@@ -26,7 +26,7 @@ struct Meeting {
   alignas(128) std::atomic<uint64_t> end_ns;  // the last receiver's last record
   std::atomic<uint64_t> received;             // records, summed over receivers
   std::atomic<uint64_t> wrong;                // out of sequence or with another content
-  std::atomic<uint64_t> extra[8];             // a mode's own
+  std::atomic<uint64_t> extra[16];            // a mode's own
   char error[512];                            // the first that failed says why
 
   void Fail(const Status& status);  // from a child

@@ -30,7 +30,18 @@ constexpr uint64_t kWarmUpTrips = 2'000;
 constexpr uint64_t kSpinsPerClock = 4096;
 
 // Where each side finds the other; slots of Meeting::extra.
-enum : size_t { kFirstPort, kSecondPort, kBarePort, kBareP50, kBareP99, kOmbusP50, kOmbusP99 };
+enum : size_t {
+  kFirstPort,
+  kSecondPort,
+  kBarePort,
+  kOutPort,
+  kInPort,
+  kBareP50,
+  kBareP99,
+  kOmbusP50,
+  kOmbusP99,
+  kTwoP50
+};
 
 Status Late() {
   return {StatusCode::kUnavailable, "bench \"rtt\": ETIMEDOUT; the other side does not answer"};
@@ -110,6 +121,28 @@ class BareSocket {
   std::vector<unsigned char> buffer_;
 };
 
+// The same over a connection per direction, as a server and a client of ombus have them: no answer
+// carries the acknowledgement, so the kernel sends those alone. Tells ombus' share from TCP's.
+class BarePair {
+ public:
+  explicit BarePair(uint32_t bytes) : out_(bytes), in_(bytes) {}
+  BareSocket& out() { return out_; }
+  BareSocket& in() { return in_; }
+  bool Send() { return out_.Send(); }
+  bool Receive(Patience* patience) { return in_.Receive(patience); }
+
+ private:
+  BareSocket out_, in_;
+};
+
+Status WaitForPort(const std::atomic<uint64_t>& port, uint64_t deadline_ns) {
+  while (port.load(std::memory_order_acquire) == 0) {
+    if (NowNs() > deadline_ns) return Late();
+    SleepNs(100'000);
+  }
+  return {};
+}
+
 // A server to send by and a client to receive by, each to the other side.
 class OmbusEnds {
  public:
@@ -182,18 +215,22 @@ Status RunPing(const BenchOptions& options, Meeting& meeting) {
   Patience patience(deadline);
   BareSocket bare(static_cast<uint32_t>(kFrameHeaderBytes) + options.size);
   OmbusEnds ombus(options.size);
+  BarePair two(static_cast<uint32_t>(kFrameHeaderBytes) + options.size);
   Status opened = bare.Accept(&meeting.extra[kBarePort]);
+  if (opened.ok()) opened = two.out().Accept(&meeting.extra[kOutPort]);
+  if (opened.ok()) opened = two.in().Accept(&meeting.extra[kInPort]);
   if (opened.ok()) {
     opened = ombus.Open(options, &meeting.extra[kFirstPort], &meeting.extra[kSecondPort], deadline);
   }
   if (!opened.ok()) return opened;
-  Histogram warm_up, bare_ns, ombus_ns;
+  Histogram warm_up, bare_ns, two_ns, ombus_ns;
   if (!Ping(&bare, kWarmUpTrips, &patience, &warm_up) ||
       !Ping(&ombus, kWarmUpTrips, &patience, &warm_up)) {
     return Late();
   }
   for (uint64_t done = 0; done < TripsOf(options); done += kBlockTrips) {
     if (!Ping(&bare, kBlockTrips, &patience, &bare_ns) ||
+        !Ping(&two, kBlockTrips, &patience, &two_ns) ||
         !Ping(&ombus, kBlockTrips, &patience, &ombus_ns)) {
       return Late();
     }
@@ -201,6 +238,7 @@ Status RunPing(const BenchOptions& options, Meeting& meeting) {
   meeting.extra[kBareP50] = bare_ns.Percentile(50);
   meeting.extra[kBareP99] = bare_ns.Percentile(99);
   meeting.extra[kOmbusP50] = ombus_ns.Percentile(50);
+  meeting.extra[kTwoP50] = two_ns.Percentile(50);
   meeting.extra[kOmbusP99] = ombus_ns.Percentile(99);
   return {};
 }
@@ -210,18 +248,22 @@ Status RunPong(const BenchOptions& options, Meeting& meeting) {
   Patience patience(deadline);
   BareSocket bare(static_cast<uint32_t>(kFrameHeaderBytes) + options.size);
   OmbusEnds ombus(options.size);
-  while (meeting.extra[kBarePort].load(std::memory_order_acquire) == 0) {
-    if (NowNs() > deadline) return Late();
-    SleepNs(100'000);
+  BarePair two(static_cast<uint32_t>(kFrameHeaderBytes) + options.size);
+  Status opened;
+  for (auto& [socket, slot] : {std::pair<BareSocket*, size_t>{&bare, kBarePort},
+                               {&two.in(), kOutPort},
+                               {&two.out(), kInPort}}) {
+    if (opened.ok()) opened = WaitForPort(meeting.extra[slot], deadline);
+    if (opened.ok()) opened = socket->Connect(static_cast<uint16_t>(meeting.extra[slot]));
   }
-  Status opened = bare.Connect(static_cast<uint16_t>(meeting.extra[kBarePort]));
   if (opened.ok()) {
     opened = ombus.Open(options, &meeting.extra[kSecondPort], &meeting.extra[kFirstPort], deadline);
   }
   if (!opened.ok()) return opened;
   bool going = Pong(&bare, kWarmUpTrips, &patience) && Pong(&ombus, kWarmUpTrips, &patience);
   for (uint64_t done = 0; going && done < TripsOf(options); done += kBlockTrips) {
-    going = Pong(&bare, kBlockTrips, &patience) && Pong(&ombus, kBlockTrips, &patience);
+    going = Pong(&bare, kBlockTrips, &patience) && Pong(&two, kBlockTrips, &patience) &&
+            Pong(&ombus, kBlockTrips, &patience);
   }
   return going ? Status() : Late();
 }
@@ -247,12 +289,15 @@ Result<BenchResult> BenchRtt(const BenchOptions& options) {
     const auto& extra = processes.meeting().extra;
     for (const auto& [name, slot] : {std::pair{"bare_p50_ns", kBareP50},
                                      {"bare_p99_ns", kBareP99},
+                                     {"bare_one_way_p50_ns", kTwoP50},
                                      {"ombus_p50_ns", kOmbusP50},
                                      {"ombus_p99_ns", kOmbusP99}}) {
       result.Add(name, static_cast<double>(extra[slot]));
     }
     result.Add("ratio_p50", static_cast<double>(extra[kOmbusP50]) /
                                 static_cast<double>(std::max<uint64_t>(1, extra[kBareP50])));
+    result.Add("ratio_one_way_p50", static_cast<double>(extra[kOmbusP50]) /
+                                        static_cast<double>(std::max<uint64_t>(1, extra[kTwoP50])));
     result.Add("ratio_p99", static_cast<double>(extra[kOmbusP99]) /
                                 static_cast<double>(std::max<uint64_t>(1, extra[kBareP99])));
   }
