@@ -94,6 +94,16 @@ class BackendConformance : public testing::Test {
   bool TurnUntilSeen(uint64_t token, size_t count = 1) {
     return TurnUntil([&] { return seen_.Count(token) >= count; });
   }
+  // Softirqs deliver when they get to it: what was sent is not at once at a peer.
+  template <typename Peer>
+  std::string ReadFrom(Peer& peer, size_t size) {
+    std::string got;
+    TurnUntil([&] {
+      got += peer.Read(size - got.size());
+      return got.size() == size;
+    });
+    return got;
+  }
   // Sends until the socket takes no more; how many bytes it took.
   size_t Fill(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
     size_t sent = 0;
@@ -164,7 +174,7 @@ TYPED_TEST(BackendConformance, AnAcceptedSocketTalksBothWays) {
   ASSERT_TRUE(this->TurnUntilSeen(3));
   EXPECT_EQ(this->seen_.Last(3)->result, 5);
   EXPECT_FALSE(this->seen_.Last(3)->more);
-  EXPECT_EQ(peer->Read(100), "hello");
+  EXPECT_EQ(this->ReadFrom(*peer, std::string_view("hello").size()), "hello");
   peer->Write("and you");
   ASSERT_TRUE(this->TurnUntilSeen(2));
   EXPECT_EQ(this->seen_.Last(2)->data, "and you");
@@ -320,10 +330,10 @@ TYPED_TEST(BackendConformance, RegisteredAndOtherMemorySendTheSame) {
   this->backend().Send(id, {log + half - 3, 4}, 1);
   ASSERT_TRUE(this->TurnUntilSeen(1));
   EXPECT_EQ(this->seen_.Last(1)->result, 4);
-  EXPECT_EQ(peer->Read(100), "seam");
+  EXPECT_EQ(this->ReadFrom(*peer, std::string_view("seam").size()), "seam");
   this->backend().Send(id, Bytes("outside"), 2);
   ASSERT_TRUE(this->TurnUntilSeen(2));
-  EXPECT_EQ(peer->Read(100), "outside");
+  EXPECT_EQ(this->ReadFrom(*peer, std::string_view("outside").size()), "outside");
   EXPECT_GT(this->Fill(id, {log, half}, 3), 0u);  // a full socket does not keep hold of it either
   const BackendStats stats = this->backend().stats();
   EXPECT_GE(stats.sends_plain, 1u);
@@ -373,7 +383,7 @@ TYPED_TEST(BackendConformance, ASendQueuedBeforeCloseStillGoesOut) {
   this->backend().Close(id, 2);
   ASSERT_TRUE(this->TurnUntilSeen(2));
   EXPECT_EQ(this->seen_.Last(1)->result, 3);
-  EXPECT_EQ(peer->Read(100), "bye");
+  EXPECT_EQ(this->ReadFrom(*peer, std::string_view("bye").size()), "bye");
 }
 
 TYPED_TEST(BackendConformance, AnIdUsedAgainHearsNothingOfItsPredecessor) {
@@ -559,11 +569,11 @@ TYPED_TEST(BackendConformance, MadeInOneThreadItRunsInAnotherAndEndsInTheFirst) 
   this->backend().Receive(id, 2);
   std::thread runner([&] {
     EXPECT_TRUE(this->TurnUntilSeen(1));
+    EXPECT_EQ(this->ReadFrom(*peer, 9), "from afar");
     peer->Write("seen");
     EXPECT_TRUE(this->TurnUntilSeen(2));
   });
   runner.join();
-  EXPECT_EQ(peer->Read(100), "from afar");
   this->world_->DestroyBackend();
   for (int i = 0; i < 1'000'000 && !peer->SeesEnd(); ++i) std::this_thread::yield();
   EXPECT_TRUE(peer->SeesEnd());
@@ -577,6 +587,7 @@ TYPED_TEST(BackendConformance, DestroyingItClosesWhatItHasAdopted) {
   ASSERT_TRUE(this->Turn().ok());
   const auto unaccepted = this->world_->ConnectPeer(listener);
   this->world_->DestroyBackend();
+  for (int i = 0; i < 1'000'000 && !peer->SeesEnd(); ++i) std::this_thread::yield();
   EXPECT_TRUE(peer->SeesEnd());
 }
 
@@ -587,13 +598,14 @@ TYPED_TEST(BackendConformance, SendingToAResetPeerRaisesNoSignal) {
   auto [fd, peer] = this->world_->NewPair();
   const SocketId id = this->Adopt(fd);
   peer->Reset();
-  int errors = 0;
-  for (uint64_t i = 1; i <= 20; ++i) {
-    this->backend().Send(id, {log.data(), 1000}, i);
-    ASSERT_TRUE(this->TurnUntilSeen(i));
-    errors += this->seen_.Last(i)->result < 0 ? 1 : 0;
+  uint64_t token = 0;
+  for (int errors = 0; errors < 10 && token < 10'000;
+       errors += this->seen_.Last(token)->result < 0) {
+    this->backend().Send(id, {log.data(), 10}, ++token);
+    ASSERT_TRUE(this->TurnUntilSeen(token));
   }
-  EXPECT_GE(errors, 19);  // SIGPIPE has its default action: reaching this line is the test
+  // SIGPIPE has its default action: reaching this line is the test.
+  EXPECT_LT(this->seen_.Last(token)->result, 0);
   this->world_->DestroyBackend();
 }
 

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -92,6 +93,8 @@ class RealWorld {
   std::pair<int, std::unique_ptr<Peer>> NewPair() {
     const UniqueFd listener(NewListener());
     std::unique_ptr<Peer> peer = ConnectPeer(listener.get());
+    pollfd until_there = {.fd = listener.get(), .events = POLLIN, .revents = 0};
+    EXPECT_EQ(poll(&until_there, 1, -1), 1);
     const int fd = accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC);
     EXPECT_GE(fd, 0);
     const int bytes = 16 * 1024;
