@@ -12,6 +12,10 @@
 //   an
 //     error. It is for the client, which has one socket and keeps one large buffer; Receive is for
 //     the server, where most sessions say nothing and a buffer each would be waste.
+//   - ReceiveNow is one attempt outside the queue, while no receive is pending on the socket: a
+//   count,
+//     0 at the end of the stream, -EAGAIN if there is nothing, or another error. For who polls
+//     busily: arming a receive and reaping it costs two more system calls a message.
 //   - Send never waits in the kernel: a full socket completes with -EAGAIN at once, and the owner
 //     parks on PollOut. At most one Send per socket at a time; a short count is a normal result.
 //     Memory inside the region given to RegisterMemory is sent from registered buffers where the
@@ -72,6 +76,7 @@ concept Backend = requires(B b, SocketId id, int fd, uint64_t token, NullSink si
   {b.Accept(id, token)};               // multishot, on a listening socket
   {b.Receive(id, token)};              // multishot, into the backend's buffers
   {b.ReceiveInto(id, region, token)};  // one shot, into the caller's memory
+  { b.ReceiveNow(id, region) } -> std::same_as<int32_t>;
   {b.Send(id, bytes, token)};
   {b.PollOut(id, token)};           // one shot
   {b.PollIn(id, token)};            // one shot: also for descriptors that are no sockets

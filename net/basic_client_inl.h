@@ -136,9 +136,17 @@ void BasicClient<B>::Drive(uint64_t wait_ns) {
 template <Backend B>
 void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (stream_.skipping() && backend_->NowNs() >= welcome_until_ns_) stream_.StopSkipping();
+  if (hello_sent_ != hello_.size()) {
+    Turn(0);  // HELLO goes out before anything is taken in
+    if (state_ != State::kConnected) return;
+  }
   if (!receiving_) {
+    const std::span<std::byte> room = stream_.Compact();
+    const int32_t received = backend_->ReceiveNow(socket_, room);
+    if (received != -EAGAIN) return OnReceived(received);
+    if (wait_ns == 0) return;  // a busy poll is this one system call
     receiving_ = true;
-    backend_->ReceiveInto(socket_, stream_.Compact(), connection_);
+    backend_->ReceiveInto(socket_, room, connection_);
   }
   Turn(wait_ns);
 }

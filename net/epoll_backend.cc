@@ -73,9 +73,10 @@ int32_t EpollBackend::SendNow(int fd, std::span<const std::byte> bytes) {
       [&] { return send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
-int32_t EpollBackend::ReceiveNow(int fd, std::span<std::byte> into) {
+int32_t EpollBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {
+  if (!Usable(id)) return -EBADF;
   ++stats_.enters;
-  return RetryOnSignal([&] { return recv(fd, into.data(), into.size(), MSG_DONTWAIT); });
+  return RetryOnSignal([&] { return recv(id, into.data(), into.size(), MSG_DONTWAIT); });
 }
 
 int32_t EpollBackend::AcceptNow(int fd) {

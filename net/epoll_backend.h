@@ -41,6 +41,7 @@ class EpollBackend {
   void ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t token) {
     Queue({Op::kReceive, id, token, into, {}});
   }
+  int32_t ReceiveNow(SocketId id, std::span<std::byte> into);
   void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
     Queue({Op::kSend, id, token, {}, bytes});
   }
@@ -87,7 +88,6 @@ class EpollBackend {
   }
   // One system call each, so that the template below holds no more than the order of things.
   int32_t SendNow(int fd, std::span<const std::byte> bytes);
-  int32_t ReceiveNow(int fd, std::span<std::byte> into);
   int32_t AcceptNow(int fd);
   int32_t ConnectNow(int fd, std::span<const std::byte> address);
   int32_t ConnectResult(int fd) const;  // -EINPROGRESS while it is under way

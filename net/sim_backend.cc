@@ -173,6 +173,14 @@ void SimBackend::PollAccept(SocketId id, Slot& slot) {
   }
 }
 
+int32_t SimBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {
+  const Slot* slot = table_.Find(id);
+  if (slot == nullptr || slot->closing) return -EBADF;
+  if (!network_->Readable(slot->fd)) return -EAGAIN;
+  if (Roll(options_.faults.reset)) network_->Reset(slot->fd);
+  return network_->Read(slot->fd, into);
+}
+
 void SimBackend::PollReceive(SocketId id, Slot& slot) {
   for (int i = 0; i < kReceivesPerTurn && network_->Readable(slot.fd); ++i) {
     if (Roll(options_.faults.reset)) network_->Reset(slot.fd);

@@ -53,6 +53,7 @@ class SimBackend {
   void ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t token) {
     Queue({.op = Op::kReceive, .id = id, .token = token, .into = into, .once = true});
   }
+  int32_t ReceiveNow(SocketId id, std::span<std::byte> into);
   void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
     Queue({.op = Op::kSend, .id = id, .token = token, .bytes = bytes});
   }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "net/socket.h"
@@ -82,6 +83,15 @@ void UringBackend::ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t 
   io_uring_sqe* sqe = NewSqe();
   io_uring_prep_recv(sqe, slot->fd, into.data(), std::min(into.size(), kSendBytesMax), 0);
   sqe->user_data = Tag(id, *slot, Op::kReceive);
+}
+
+int32_t UringBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {
+  const Slot* slot = table_.Find(id);
+  if (slot == nullptr || slot->closing) return -EBADF;
+  ++stats_.enters;
+  const ssize_t got =
+      recv(slot->fd, into.data(), std::min(into.size(), kSendBytesMax), MSG_DONTWAIT);
+  return got >= 0 ? static_cast<int32_t>(got) : -errno;
 }
 
 bool UringBackend::InRegion(std::span<const std::byte> bytes) const {
