@@ -44,6 +44,8 @@ class BasicClient {
   }
   size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end);
 
+  bool SendHeartbeat();
+
   uint64_t wal_seq() const { return last_wal_seq_; }
   uint64_t expected_wal_seq() const { return stream_.gap_expected(); }
   SlowWarning slow_warning() const { return stream_.slow_warning(); }
@@ -71,7 +73,7 @@ class BasicClient {
   void OnConnected(int result);
   void OnReceived(int result);
   void OnSent(int result);
-  void SendHello();
+  void SendOutbox();
   void Drop(Status why, bool retry);
   void OnClosed();
   ClientResult Ended(ClientResult result);
@@ -89,9 +91,9 @@ class BasicClient {
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;
   bool receiving_ = false, established_ = false, was_connected_ = false, tell_connected_ = false;
-  bool retry_ = false;  // kClosing: go on to another attempt
-  std::vector<std::byte> hello_;
-  size_t hello_sent_ = 0;
+  bool retry_ = false;             // kClosing: go on to another attempt
+  std::vector<std::byte> outbox_;  // HELLO or a heartbeat, going out
+  size_t outbox_sent_ = 0;
   ClientResult final_ = ClientResult::kDisconnected;
   Status status_;
 };

@@ -136,7 +136,7 @@ void BasicClient<B>::Drive(uint64_t wait_ns) {
 template <Backend B>
 void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (stream_.skipping() && backend_->NowNs() >= welcome_until_ns_) stream_.StopSkipping();
-  if (hello_sent_ != hello_.size()) {
+  if (outbox_sent_ != outbox_.size()) {
     Turn(0);  // HELLO goes out before anything is taken in
     if (state_ != State::kConnected) return;
   }
@@ -154,8 +154,8 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
 template <Backend B>
 void BasicClient<B>::StartConnect() {
   ++connection_;
-  hello_.clear();
-  hello_sent_ = 0;
+  outbox_.clear();
+  outbox_sent_ = 0;
   const sockaddr_storage& address = addresses_[next_address_];
   state_ = State::kConnecting;
   const uint64_t share_ms = std::max<uint64_t>(1, options_.connect_timeout_ms / addresses_.size());
@@ -219,7 +219,7 @@ void BasicClient<B>::OnCompletion(const Completion& done) {
     case Op::kSend:
       return OnSent(done.result);
     case Op::kPollOut:
-      return SendHello();
+      return SendOutbox();
     default:
       return;
   }
@@ -242,20 +242,31 @@ void BasicClient<B>::OnConnected(int result) {
   stream_.Reset(resume_from != 0);
   if (!options_.hello) return;
   welcome_until_ns_ = backend_->NowNs() + kWelcomeWaitNs;
-  AppendHello(&hello_, {kWireVersion, resume_from});
-  SendHello();
+  AppendHello(&outbox_, {kWireVersion, resume_from});
+  SendOutbox();
 }
 
 template <Backend B>
-void BasicClient<B>::SendHello() {
-  backend_->Send(socket_, std::span<const std::byte>(hello_).subspan(hello_sent_), connection_);
+void BasicClient<B>::SendOutbox() {
+  backend_->Send(socket_, std::span<const std::byte>(outbox_).subspan(outbox_sent_), connection_);
+}
+
+template <Backend B>
+bool BasicClient<B>::SendHeartbeat() {
+  if (state_ != State::kConnected || outbox_sent_ != outbox_.size()) return false;
+  outbox_.clear();
+  outbox_sent_ = 0;
+  AppendHeartbeat(&outbox_, last_wal_seq_);
+  SendOutbox();
+  Turn(0);
+  return true;
 }
 
 template <Backend B>
 void BasicClient<B>::OnSent(int result) {
   if (result > 0) {
-    hello_sent_ += static_cast<size_t>(result);
-    if (hello_sent_ < hello_.size()) SendHello();
+    outbox_sent_ += static_cast<size_t>(result);
+    if (outbox_sent_ < outbox_.size()) SendOutbox();
   } else if (result == -EAGAIN) {
     backend_->PollOut(socket_, connection_);
   }

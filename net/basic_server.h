@@ -74,6 +74,7 @@ class BasicServer {
   void Shutdown(uint64_t timeout_ns, ByeReason why);
 
   uint32_t client_count() const { return table_.live(); }
+  uint64_t heartbeats_received() const { return table_.heartbeats_received(); }
   uint16_t port() const { return port_; }
   const char* backend_name() const { return backend_->name(); }
   uint64_t NowNs() { return backend_->NowNs(); }

@@ -29,6 +29,7 @@ class ClientOn final : public Client {
   size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) override {
     return client_.PollBatch(out, timeout_ns, end);
   }
+  bool SendHeartbeat() override { return client_.SendHeartbeat(); }
   uint64_t wal_seq() const override { return client_.wal_seq(); }
   uint64_t expected_wal_seq() const override { return client_.expected_wal_seq(); }
   SlowWarning slow_warning() const override { return client_.slow_warning(); }

@@ -63,6 +63,10 @@ void AppendGap(std::vector<std::byte>* out, const Gap& gap) {
   Put(out, gap.why);
 }
 
+void AppendHeartbeat(std::vector<std::byte>* out, uint64_t wal_seq) {
+  PutControl(out, ControlType::kHeartbeat, 0, wal_seq);
+}
+
 void AppendBye(std::vector<std::byte>* out, ByeReason why, std::string_view text) {
   text = text.substr(0, 1024);
   PutControl(out, ControlType::kBye, kByeBytesMin + text.size(), 0);

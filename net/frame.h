@@ -130,6 +130,7 @@ inline constexpr size_t kHelloBytes = 16, kWelcomeBytes = 16, kGapBytes = 20, kB
 void AppendHello(std::vector<std::byte>* out, const Hello& hello);
 void AppendWelcome(std::vector<std::byte>* out, const Welcome& welcome);
 void AppendGap(std::vector<std::byte>* out, const Gap& gap);
+void AppendHeartbeat(std::vector<std::byte>* out, uint64_t wal_seq);
 void AppendBye(std::vector<std::byte>* out, ByeReason why, std::string_view text);
 void AppendSlowWarning(std::vector<std::byte>* out, const SlowWarningFrame& warning);
 

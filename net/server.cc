@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "net/backend_options.h"
 #include "net/backend_select.h"
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
@@ -44,6 +45,7 @@ class ServerOn final : public Server {
   uint32_t client_count() const override { return server_->client_count(); }
   uint16_t port() const override { return server_->port(); }
   const char* backend_name() const override { return server_->backend_name(); }
+  uint64_t heartbeats_received() const override { return server_->heartbeats_received(); }
   ServerStats stats() const override { return server_->stats(); }
   std::vector<ServerEvent> TakeEvents() override { return server_->TakeEvents(); }
 
@@ -51,11 +53,14 @@ class ServerOn final : public Server {
   std::unique_ptr<BasicServer<B>> server_;
 };
 
+BackendOptions BackendOptionsOf(const ServerOptions& options) {
+  return {.sockets_hint = options.max_clients + 2};
+}
+
 template <Backend B>
-Result<std::unique_ptr<Server>> CreateOn(UniqueFd listener, const ServerOptions& options) {
-  auto backend = B::Create({.sockets_hint = options.max_clients + 2});
-  if (!backend.ok()) return backend.status();
-  auto server = BasicServer<B>::Create(std::move(*backend), std::move(listener), options);
+Result<std::unique_ptr<Server>> CreateOn(std::unique_ptr<B> backend, UniqueFd listener,
+                                         const ServerOptions& options) {
+  auto server = BasicServer<B>::Create(std::move(backend), std::move(listener), options);
   if (!server.ok()) return server.status();
   return std::unique_ptr<Server>(std::make_unique<ServerOn<B>>(std::move(*server)));
 }
@@ -71,10 +76,15 @@ Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
   if (!listener.ok()) return listener.status();
 #ifdef OMBUS_HAVE_IOURING
   if (*kind == net::BackendKind::kUring) {
-    return net::CreateOn<net::UringBackend>(std::move(*listener), options);
+    auto backend = net::UringBackend::Create(net::BackendOptionsOf(options));
+    if (backend.ok()) return net::CreateOn(std::move(*backend), std::move(*listener), options);
+    // The probe was let through and this ring, which is larger, was not.
+    if (options.backend == BackendChoice::kUring) return backend.status();
   }
 #endif
-  return net::CreateOn<net::EpollBackend>(std::move(*listener), options);
+  auto backend = net::EpollBackend::Create(net::BackendOptionsOf(options));
+  if (!backend.ok()) return backend.status();
+  return net::CreateOn(std::move(*backend), std::move(*listener), options);
 }
 
 }  // namespace ombus

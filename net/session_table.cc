@@ -171,7 +171,9 @@ SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const
       extra.hello_waits = true;
     } else if (frame.type == static_cast<uint8_t>(ControlType::kBye)) {
       return Verdict::kLeave;
-    } else if (frame.type != static_cast<uint8_t>(ControlType::kHeartbeat)) {
+    } else if (frame.type == static_cast<uint8_t>(ControlType::kHeartbeat)) {
+      ++heartbeats_received_;
+    } else {
       return Refuse(session, ByeReason::kProtocolError, "a control frame that no client sends",
                     now_ns);
     }

@@ -37,6 +37,7 @@ class SessionTable {
   uint64_t limit() const { return limit_; }
   uint64_t lag_max() const { return options_.client_lag_bytes_max; }
   uint32_t live() const { return live_; }
+  uint64_t heartbeats_received() const { return heartbeats_received_; }
   size_t slots() const { return sessions_.size(); }
   Session& at(size_t slot) { return sessions_[slot]; }
   ServerStats& counters() { return stats_; }
@@ -110,6 +111,7 @@ class SessionTable {
   uint64_t limit_ = ~uint64_t{0};
   bool all_drained_ = true;
   uint32_t live_ = 0, draining_ = 0;
+  uint64_t heartbeats_received_ = 0;
   uint64_t drain_bytes_ = 0;  // in all drain buffers
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;

@@ -1,14 +1,10 @@
-// ombus bench --mode rtt: round trips of one frame, busy, through Server and Client on both sides,
-// against the least there is: send and recv on a non-blocking socket. Blocks of both alternate in
-// one run, so that what the machine does meanwhile meets both.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
+// ombus bench --mode rtt: busy round trips through Server and Client, against the least there is,
+// send and recv on non-blocking sockets. Blocks of all kinds alternate in one run, so that what the
+// machine does meanwhile meets all of them. Two shapes:
+//   one connection: a record goes out, the client's heartbeat with its sequence comes back;
+//   feeds: a record each way, each over its own server and client, hence its own connection.
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
 #include <vector>
 
@@ -17,6 +13,7 @@
 #include "ombus/server.h"
 #include "ombus/wire.h"
 #include "tools/bench.h"
+#include "tools/bench_bare_socket.h"
 #include "tools/bench_content.h"
 #include "tools/bench_process.h"
 #include "tools/cpu.h"
@@ -27,7 +24,6 @@ namespace {
 constexpr uint64_t kBlockTrips = 500;
 constexpr uint64_t kTripsMax = 50'000;  // per run and kind: enough for a p99
 constexpr uint64_t kWarmUpTrips = 2'000;
-constexpr uint64_t kSpinsPerClock = 4096;
 
 // Where each side finds the other; slots of Meeting::extra.
 enum : size_t {
@@ -40,100 +36,13 @@ enum : size_t {
   kBareP99,
   kOmbusP50,
   kOmbusP99,
-  kTwoP50
+  kBareFeedsP50,
+  kOmbusFeedsP50
 };
 
 Status Late() {
   return {StatusCode::kUnavailable, "bench \"rtt\": ETIMEDOUT; the other side does not answer"};
 }
-
-// The deadline, looked at seldom: a clock read per spin would be part of what is measured.
-class Patience {
- public:
-  explicit Patience(uint64_t deadline_ns) : deadline_ns_(deadline_ns) {}
-  bool over() { return ++spins_ % kSpinsPerClock == 0 && NowNs() > deadline_ns_; }
-
- private:
-  uint64_t deadline_ns_, spins_ = 0;
-};
-
-class BareSocket {
- public:
-  explicit BareSocket(uint32_t bytes) : buffer_(bytes) {}
-  ~BareSocket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  BareSocket(const BareSocket&) = delete;
-  BareSocket& operator=(const BareSocket&) = delete;
-
-  Status Accept(std::atomic<uint64_t>* port) {
-    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = Loopback(0);
-    socklen_t length = sizeof address;
-    auto* any = reinterpret_cast<sockaddr*>(&address);
-    if (listener < 0 || bind(listener, any, length) != 0 || listen(listener, 1) != 0 ||
-        getsockname(listener, any, &length) != 0) {
-      return ErrnoStatus("listen", "127.0.0.1:0", errno, "check the loopback interface");
-    }
-    port->store(ntohs(address.sin_port), std::memory_order_release);
-    fd_ = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
-    close(listener);
-    return Prepare();
-  }
-  Status Connect(uint16_t port) {
-    fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address = Loopback(port);
-    if (fd_ < 0 || connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-      return ErrnoStatus("connect", "127.0.0.1", errno, "check the loopback interface");
-    }
-    return Prepare();
-  }
-
-  bool Send() {
-    return send(fd_, buffer_.data(), buffer_.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           static_cast<ssize_t>(buffer_.size());
-  }
-  bool Receive(Patience* patience) {
-    size_t got = 0;
-    while (got < buffer_.size()) {
-      const ssize_t n = recv(fd_, buffer_.data() + got, buffer_.size() - got, MSG_DONTWAIT);
-      if (n > 0) got += static_cast<size_t>(n);
-      if (n == 0 || (n < 0 && errno != EAGAIN) || patience->over()) return false;
-    }
-    return true;
-  }
-
- private:
-  static sockaddr_in Loopback(uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-  }
-  Status Prepare() {
-    const int on = 1;
-    if (fd_ >= 0 && setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0) return {};
-    return ErrnoStatus("setsockopt", "TCP_NODELAY", errno, "check the loopback interface");
-  }
-
-  int fd_ = -1;
-  std::vector<unsigned char> buffer_;
-};
-
-// The same over a connection per direction, as a server and a client of ombus have them: no answer
-// carries the acknowledgement, so the kernel sends those alone. Tells ombus' share from TCP's.
-class BarePair {
- public:
-  explicit BarePair(uint32_t bytes) : out_(bytes), in_(bytes) {}
-  BareSocket& out() { return out_; }
-  BareSocket& in() { return in_; }
-  bool Send() { return out_.Send(); }
-  bool Receive(Patience* patience) { return in_.Receive(patience); }
-
- private:
-  BareSocket out_, in_;
-};
 
 Status WaitForPort(const std::atomic<uint64_t>& port, uint64_t deadline_ns) {
   while (port.load(std::memory_order_acquire) == 0) {
@@ -183,11 +92,33 @@ class OmbusEnds {
     return reader_.wrong() == 0;
   }
 
+  bool SendHeartbeat() { return client_->SendHeartbeat(); }
+  bool AwaitHeartbeat(Patience* patience) {
+    const uint64_t before = heartbeats_;
+    while ((heartbeats_ = server_->heartbeats_received()) == before) {
+      if (!server_->PollIo(0).ok() || patience->over()) return false;
+    }
+    return true;
+  }
+
  private:
+  uint64_t heartbeats_ = 0;
   BenchWriter writer_;
   BenchReader reader_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<Client> client_;
+};
+
+// One connection: who asks sends a record, who answers a heartbeat.
+struct Asking {
+  OmbusEnds* ends;
+  bool Send() { return ends->Send(); }
+  bool Receive(Patience* patience) { return ends->AwaitHeartbeat(patience); }
+};
+struct Answering {
+  OmbusEnds* ends;
+  bool Send() { return ends->SendHeartbeat(); }
+  bool Receive(Patience* patience) { return ends->Receive(patience); }
 };
 
 template <typename Ends>
@@ -223,23 +154,26 @@ Status RunPing(const BenchOptions& options, Meeting& meeting) {
     opened = ombus.Open(options, &meeting.extra[kFirstPort], &meeting.extra[kSecondPort], deadline);
   }
   if (!opened.ok()) return opened;
-  Histogram warm_up, bare_ns, two_ns, ombus_ns;
+  Histogram warm_up, bare_ns, ombus_ns, bare_feeds_ns, ombus_feeds_ns;
+  Asking asking{&ombus};
   if (!Ping(&bare, kWarmUpTrips, &patience, &warm_up) ||
       !Ping(&ombus, kWarmUpTrips, &patience, &warm_up)) {
     return Late();
   }
   for (uint64_t done = 0; done < TripsOf(options); done += kBlockTrips) {
     if (!Ping(&bare, kBlockTrips, &patience, &bare_ns) ||
-        !Ping(&two, kBlockTrips, &patience, &two_ns) ||
-        !Ping(&ombus, kBlockTrips, &patience, &ombus_ns)) {
+        !Ping(&asking, kBlockTrips, &patience, &ombus_ns) ||
+        !Ping(&two, kBlockTrips, &patience, &bare_feeds_ns) ||
+        !Ping(&ombus, kBlockTrips, &patience, &ombus_feeds_ns)) {
       return Late();
     }
   }
   meeting.extra[kBareP50] = bare_ns.Percentile(50);
   meeting.extra[kBareP99] = bare_ns.Percentile(99);
   meeting.extra[kOmbusP50] = ombus_ns.Percentile(50);
-  meeting.extra[kTwoP50] = two_ns.Percentile(50);
   meeting.extra[kOmbusP99] = ombus_ns.Percentile(99);
+  meeting.extra[kBareFeedsP50] = bare_feeds_ns.Percentile(50);
+  meeting.extra[kOmbusFeedsP50] = ombus_feeds_ns.Percentile(50);
   return {};
 }
 
@@ -260,10 +194,11 @@ Status RunPong(const BenchOptions& options, Meeting& meeting) {
     opened = ombus.Open(options, &meeting.extra[kSecondPort], &meeting.extra[kFirstPort], deadline);
   }
   if (!opened.ok()) return opened;
+  Answering answering{&ombus};
   bool going = Pong(&bare, kWarmUpTrips, &patience) && Pong(&ombus, kWarmUpTrips, &patience);
   for (uint64_t done = 0; going && done < TripsOf(options); done += kBlockTrips) {
-    going = Pong(&bare, kBlockTrips, &patience) && Pong(&two, kBlockTrips, &patience) &&
-            Pong(&ombus, kBlockTrips, &patience);
+    going = Pong(&bare, kBlockTrips, &patience) && Pong(&answering, kBlockTrips, &patience) &&
+            Pong(&two, kBlockTrips, &patience) && Pong(&ombus, kBlockTrips, &patience);
   }
   return going ? Status() : Late();
 }
@@ -289,17 +224,19 @@ Result<BenchResult> BenchRtt(const BenchOptions& options) {
     const auto& extra = processes.meeting().extra;
     for (const auto& [name, slot] : {std::pair{"bare_p50_ns", kBareP50},
                                      {"bare_p99_ns", kBareP99},
-                                     {"bare_one_way_p50_ns", kTwoP50},
                                      {"ombus_p50_ns", kOmbusP50},
-                                     {"ombus_p99_ns", kOmbusP99}}) {
+                                     {"ombus_p99_ns", kOmbusP99},
+                                     {"bare_feeds_p50_ns", kBareFeedsP50},
+                                     {"ombus_feeds_p50_ns", kOmbusFeedsP50}}) {
       result.Add(name, static_cast<double>(extra[slot]));
     }
-    result.Add("ratio_p50", static_cast<double>(extra[kOmbusP50]) /
-                                static_cast<double>(std::max<uint64_t>(1, extra[kBareP50])));
-    result.Add("ratio_one_way_p50", static_cast<double>(extra[kOmbusP50]) /
-                                        static_cast<double>(std::max<uint64_t>(1, extra[kTwoP50])));
-    result.Add("ratio_p99", static_cast<double>(extra[kOmbusP99]) /
-                                static_cast<double>(std::max<uint64_t>(1, extra[kBareP99])));
+    const auto ratio = [&](size_t ombus, size_t bare) {
+      return static_cast<double>(extra[ombus]) /
+             static_cast<double>(std::max<uint64_t>(1, extra[bare]));
+    };
+    result.Add("ratio_p50", ratio(kOmbusP50, kBareP50));
+    result.Add("ratio_p99", ratio(kOmbusP99, kBareP99));
+    result.Add("ratio_feeds_p50", ratio(kOmbusFeedsP50, kBareFeedsP50));
   }
   return result;
 }

@@ -70,6 +70,11 @@ class OMBUS_API Client {
   // kReorder the last record is the one rejected).
   virtual size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) = 0;
 
+  // Tells the server how far this client is: a heartbeat with wal_seq(), on its way when this
+  // returns (one system call). False: not connected, or the last one is not out yet. Needs a server
+  // of this protocol: one of the old protocol expects its clients to say nothing.
+  virtual bool SendHeartbeat() = 0;
+
   virtual uint64_t wal_seq() const = 0;           // last sequence received, kept over reconnects
   virtual uint64_t expected_wal_seq() const = 0;  // what would have followed without the last gap
   virtual SlowWarning slow_warning() const = 0;

@@ -111,6 +111,8 @@ class OMBUS_API Server {
   virtual uint16_t port() const = 0;
   virtual const char* backend_name() const = 0;  // "io_uring" or "epoll"
   virtual ServerStats stats() const = 0;
+  // Heartbeats received from all clients so far: a look at a counter, for who waits for an answer.
+  virtual uint64_t heartbeats_received() const = 0;
   virtual std::vector<ServerEvent>
   TakeEvents() = 0;  // since the last call; bounded, oldest dropped
 };
