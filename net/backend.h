@@ -20,6 +20,11 @@
 //     parks on PollOut. At most one Send per socket at a time; a short count is a normal result.
 //     Memory inside the region given to RegisterMemory is sent from registered buffers where the
 //     backend has them.
+//   - FinishSending ends the stream towards the peer, at once and outside the queue; receiving goes
+//   on.
+//     AllDelivered then says whether the peer's kernel has all of it. To close earlier, or with
+//     bytes of the peer's unread, can reset the connection and lose what the peer was still to
+//     read.
 //   - Close cancels what is pending on the socket, which completes with -ECANCELED (or with what
 //     it managed), and completes itself last; after that the id may be reused.
 //   - Results are >= 0 or -errno. Received data lives until the sink returns.
@@ -81,6 +86,8 @@ concept Backend = requires(B b, SocketId id, int fd, uint64_t token, NullSink si
   {b.PollOut(id, token)};           // one shot
   {b.PollIn(id, token)};            // one shot: also for descriptors that are no sockets
   {b.Connect(id, address, token)};  // address must stay until completion
+  {b.FinishSending(id)};
+  { b.AllDelivered(id) } -> std::same_as<bool>;
   {b.Close(id, token)};
   { b.Turn(sink, uint64_t{}) } -> std::same_as<Status>;  // timeout in ns: 0 none, kForeverNs
   { b.NowNs() } -> std::same_as<uint64_t>;               // monotonic; the simulator's own

@@ -105,6 +105,7 @@ class BasicServer {
   uint64_t BoundedWait(uint64_t timeout_ns);
   void AfterTurn();
   void EndDrains();
+  bool FinishedAndDelivered(Session& session);
   void RegisterLog();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);

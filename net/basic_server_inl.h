@@ -135,8 +135,20 @@ void BasicServer<B>::EndDrains() {
   for (size_t slot = 0; slot < table_.slots(); ++slot) {
     Session& session = table_.at(slot);
     if (session.state != SessionState::kDraining) continue;
-    if (table_.OwnDone(session) || now_ns >= session.deadline_ns) Close(slot);
+    const bool over = table_.OwnDone(session) && FinishedAndDelivered(session);
+    if (over || now_ns >= session.deadline_ns) Close(slot);
   }
+}
+
+// Ends the session's stream and says, from the next turn on, whether the peer's kernel has all of
+// it. Closing at once could reset the connection, for a HELLO that is still unread, and take from
+// the client what it was about to read.
+template <Backend B>
+bool BasicServer<B>::FinishedAndDelivered(Session& session) {
+  if (session.finished) return backend_->AllDelivered(session.socket);
+  session.finished = true;
+  backend_->FinishSending(session.socket);
+  return false;
 }
 
 template <Backend B>
@@ -302,9 +314,9 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
           session.state == SessionState::kDraining || session.cursor == table_.log().head();
       const bool done = log_done && !session.sending && table_.OwnDone(session) &&
                         (session.extra == nullptr || !session.extra->hello_waits);
-      if (late || (done && session.bye_queued)) {
+      if (late || (done && session.bye_queued && FinishedAndDelivered(session))) {
         Close(slot);
-      } else if (done) {
+      } else if (done && !session.bye_queued) {
         table_.QueueBye(session, why, text);
       }
     }

@@ -170,6 +170,14 @@ bool EpollBackend::IsArmed(const Socket& socket, Op op) {
   return false;
 }
 
+void EpollBackend::FinishSending(SocketId id) {
+  if (!Usable(id)) return;
+  ++stats_.enters;
+  shutdown(id, SHUT_WR);  // a failure means that the peer is gone, which receiving tells
+}
+
+bool EpollBackend::AllDelivered(SocketId id) const { return !Usable(id) || AllAcknowledged(id); }
+
 uint64_t EpollBackend::NowNs() const {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

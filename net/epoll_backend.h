@@ -50,6 +50,8 @@ class EpollBackend {
   void Connect(SocketId id, const sockaddr_storage& address, uint64_t token) {
     Queue({Op::kConnect, id, token, {}, std::as_bytes(std::span(&address, 1))});
   }
+  void FinishSending(SocketId id);
+  bool AllDelivered(SocketId id) const;
   void Close(SocketId id, uint64_t token) { Queue({Op::kClose, id, token, {}, {}}); }
 
   template <typename Sink>

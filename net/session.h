@@ -75,6 +75,7 @@ struct Session {
   bool parked = false;       // the socket is full; PollOut is queued
   bool said_hello = false;
   bool bye_queued = false;
+  bool finished = false;  // its stream has been ended; waits for the peer to have all of it
 };
 static_assert(sizeof(Session) <= 128, "two cache lines a client");
 

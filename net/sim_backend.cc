@@ -173,6 +173,16 @@ void SimBackend::PollAccept(SocketId id, Slot& slot) {
   }
 }
 
+void SimBackend::FinishSending(SocketId id) {
+  const Slot* slot = table_.Find(id);
+  if (slot != nullptr && !slot->closing) network_->FinishSending(slot->fd);
+}
+
+bool SimBackend::AllDelivered(SocketId id) {
+  const Slot* slot = table_.Find(id);
+  return slot == nullptr || slot->closing || network_->AllRead(slot->fd);
+}
+
 int32_t SimBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {
   const Slot* slot = table_.Find(id);
   if (slot == nullptr || slot->closing) return -EBADF;

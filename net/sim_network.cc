@@ -67,7 +67,7 @@ int SimNetwork::Accept(int listener) {
 int SimNetwork::Write(int fd, std::span<const std::byte> bytes) {
   const Node& self = node(fd);
   if (!self.connected) return -ENOTCONN;
-  if (self.reset || self.ended) return -EPIPE;
+  if (self.reset || !node(self.peer).open) return -EPIPE;
   std::string& inbox = node(self.peer).inbox;
   const size_t size = std::min(bytes.size(), pipe_bytes_ - inbox.size());
   if (size == 0 && !bytes.empty()) return -EAGAIN;
@@ -84,6 +84,16 @@ int SimNetwork::Read(int fd, std::span<std::byte> into) {
   std::memcpy(into.data(), self.inbox.data(), size);
   self.inbox.erase(0, size);
   return static_cast<int>(size);
+}
+
+void SimNetwork::FinishSending(int fd) {
+  const Node& self = node(fd);
+  if (self.connected) node(self.peer).ended = true;
+}
+
+bool SimNetwork::AllRead(int fd) const {
+  const Node& self = node(fd);
+  return !self.connected || self.reset || node(self.peer).inbox.empty();
 }
 
 void SimNetwork::Close(int fd) {

@@ -41,6 +41,8 @@ class SimNetwork {
   int Accept(int listener);
   int Write(int fd, std::span<const std::byte> bytes);
   int Read(int fd, std::span<std::byte> into);
+  void FinishSending(int fd);  // the peer reads what is on its way, then the end
+  bool AllRead(int fd) const;  // the peer has nothing left to read, or is gone
   void Close(int fd);  // the peer reads what is on its way, then the end; unread bytes make a reset
   void Reset(int fd);  // both ends get ECONNRESET, bytes on their way are gone
 

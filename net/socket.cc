@@ -2,9 +2,11 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -193,6 +195,11 @@ Result<UniqueFd> Listen(const std::string& address, uint16_t port, int backlog) 
 
 Result<UniqueFd> NewTcpSocket(const sockaddr_storage& address) {
   return NewSocket(address.ss_family);
+}
+
+bool AllAcknowledged(int fd) {
+  int unacknowledged = 0;
+  return ioctl(fd, SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
 }
 
 Status MakeNonBlocking(int fd) {

@@ -245,6 +245,18 @@ void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completio
   }
 }
 
+void UringBackend::FinishSending(SocketId id) {
+  const Slot* slot = table_.Find(id);
+  if (slot == nullptr || slot->closing) return;
+  ++stats_.enters;
+  shutdown(slot->fd, SHUT_WR);  // a failure means that the peer is gone, which receiving tells
+}
+
+bool UringBackend::AllDelivered(SocketId id) {
+  const Slot* slot = table_.Find(id);
+  return slot == nullptr || slot->closing || AllAcknowledged(slot->fd);
+}
+
 uint64_t UringBackend::NowNs() const {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

@@ -45,6 +45,8 @@ class UringBackend {
   void PollOut(SocketId id, uint64_t token);
   void PollIn(SocketId id, uint64_t token);
   void Connect(SocketId id, const sockaddr_storage& address, uint64_t token);
+  void FinishSending(SocketId id);
+  bool AllDelivered(SocketId id);
   void Close(SocketId id, uint64_t token);
 
   template <typename Sink>

@@ -264,6 +264,35 @@ TYPED_TEST(BackendConformance, ReceiveIntoCompletesOnceInTheCallersMemory) {
   EXPECT_EQ(this->seen_.Last(3)->result, 0);
 }
 
+TYPED_TEST(BackendConformance, ReceiveNowTakesWhatIsThereAndNeverWaits) {
+  auto [fd, peer] = this->world_->NewPair();
+  const SocketId id = this->Adopt(fd);
+  std::array<std::byte, 16> memory{};
+  EXPECT_EQ(this->backend().ReceiveNow(id, memory), -EAGAIN);
+  peer->Write("abc");
+  int32_t got = -EAGAIN;
+  while (got == -EAGAIN) got = this->backend().ReceiveNow(id, memory);
+  EXPECT_EQ(got, 3);
+  EXPECT_EQ(std::memcmp(memory.data(), "abc", 3), 0);
+  peer->Finish();
+  got = -EAGAIN;
+  while (got == -EAGAIN) got = this->backend().ReceiveNow(id, memory);
+  EXPECT_EQ(got, 0);
+  EXPECT_EQ(this->backend().ReceiveNow(id + 1000, memory), -EBADF);
+}
+
+TYPED_TEST(BackendConformance, FinishSendingEndsTheStreamAndLeavesTheOtherDirection) {
+  auto [fd, peer] = this->world_->NewPair();
+  const SocketId id = this->Adopt(fd);
+  this->backend().FinishSending(id);
+  std::array<std::byte, 16> memory{};
+  peer->Write("late");
+  int32_t got = -EAGAIN;
+  while (got == -EAGAIN) got = this->backend().ReceiveNow(id, memory);
+  EXPECT_EQ(got, 4);
+  while (!this->backend().AllDelivered(id)) ASSERT_TRUE(this->Turn().ok());
+}
+
 TYPED_TEST(BackendConformance, AFullSocketAnswersAtOnceAndPollOutTellsWhenToGoOn) {
   auto [fd, peer] = this->world_->NewPair();
   const SocketId id = this->Adopt(fd);

@@ -381,6 +381,31 @@ TEST_P(ServerTest, SaysByeToThoseWhoSaidHelloAndFlushesAll) {
   EXPECT_EQ(bye.why, static_cast<uint32_t>(ByeReason::kEndOfStream));
 }
 
+TEST_P(ServerTest, LosesNothingAtTheEndToAPeerWhoseLastWordsAreUnread) {
+  Start();
+  RawPeer peer(server_->port());
+  WaitForClients(1);
+  for (int i = 1; i <= 10'000; ++i) ASSERT_EQ(Send(i), BroadcastResult::kOk);
+  peer.Send(HelloBytes());  // closed with this unread, the connection would be reset
+  server_->Shutdown(200'000'000, ShutdownReason::kEndOfStream);
+  server_.reset();
+  while (!peer.ended()) peer.Drain();
+  uint64_t records = 0;
+  for (const auto& frame : peer.Frames()) records += frame.control() ? 0 : 1;
+  EXPECT_EQ(records, 10'000u);
+}
+
+TEST_P(ServerTest, CountsTheHeartbeatsOfItsClients) {
+  Start();
+  RawPeer peer(server_->port());
+  std::vector<std::byte> heartbeat;
+  AppendHeartbeat(&heartbeat, 17);
+  peer.Send(heartbeat);
+  peer.Send(heartbeat);
+  TurnUntil([&] { return server_->heartbeats_received() == 2; });
+  EXPECT_EQ(server_->client_count(), 1u);
+}
+
 TEST_P(ServerTest, SaysThatAPortIsTaken) {
   Start();
   const auto second = Server::Create({.port = server_->port(), .backend = GetParam()});
