@@ -102,8 +102,8 @@ void RunSeed(uint64_t seed, SlowClientPolicy policy) {
   uint32_t complete = 0;
   for (SimClient& client : clients) {
     for (int i = 0; i < 10; ++i) client.Read(&network, 65536);
-    uint64_t last;
-    size_t rest;
+    uint64_t last = 0;
+    size_t rest = 0;
     ASSERT_NO_FATAL_FAILURE(Check(client, &last, &rest));
     if (last + 1 == next && rest == 0) ++complete;
   }
