@@ -163,6 +163,7 @@ void BasicClient<B>::StartConnect() {
   Result<UniqueFd> fd = NewTcpSocket(address);
   if (!fd.ok()) return Drop(fd.status(), true);
   SetNoDelay(fd->get());
+  SetKeepAlive(fd->get());
   Result<SocketId> id = backend_->Adopt(fd->get());
   if (!id.ok()) return Drop(id.status(), true);
   (void)fd->Release();

@@ -309,9 +309,12 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
       Session& session = table_.at(slot);
       if (session.state == SessionState::kFree) continue;
       open = true;
-      if (session.state == SessionState::kClosing) continue;
-      const bool log_done =
-          session.state == SessionState::kDraining || session.cursor == table_.log().head();
+      // Who is draining has its last words already; EndDrains closes it.
+      if (session.state != SessionState::kLive) {
+        if (late && session.state == SessionState::kDraining) Close(slot);
+        continue;
+      }
+      const bool log_done = session.cursor == table_.log().head();
       const bool done = log_done && !session.sending && table_.OwnDone(session) &&
                         (session.extra == nullptr || !session.extra->hello_waits);
       if (late || (done && session.bye_queued && FinishedAndDelivered(session))) {

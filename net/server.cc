@@ -18,6 +18,7 @@ namespace net {
 
 sockaddr_storage PrepareClientSocket(int fd, uint32_t send_buffer_bytes) {
   SetNoDelay(fd);
+  SetKeepAlive(fd);
   if (send_buffer_bytes != 0) {
     const int bytes = static_cast<int>(std::min<uint32_t>(send_buffer_bytes, 1u << 30));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));

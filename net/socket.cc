@@ -197,6 +197,14 @@ Result<UniqueFd> NewTcpSocket(const sockaddr_storage& address) {
   return NewSocket(address.ss_family);
 }
 
+void SetKeepAlive(int fd) {
+  const int on = 1, idle_s = 10, interval_s = 5, probes = 3;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 bool AllAcknowledged(int fd) {
   int unacknowledged = 0;
   return ioctl(fd, SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;

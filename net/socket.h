@@ -63,6 +63,10 @@ Result<UniqueFd> Listen(const std::string& address, uint16_t port, int backlog);
 // A TCP socket of the address's family, non-blocking and close-on-exec, not connected.
 Result<UniqueFd> NewTcpSocket(const sockaddr_storage& address);
 
+// Notices a peer that is gone without a word: probes an idle connection after 10 s and
+// gives it up 15 s later. Failing is harmless and not reported.
+void SetKeepAlive(int fd);
+
 // Whether the peer's kernel has acknowledged all that was sent, the end of the stream included.
 // True where that cannot be found out.
 bool AllAcknowledged(int fd);

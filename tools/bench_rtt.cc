@@ -206,10 +206,11 @@ Status RunPong(const BenchOptions& options, Meeting& meeting) {
 }  // namespace
 
 Result<BenchResult> BenchRtt(const BenchOptions& options) {
-  BenchResult result{"rtt",
-                     std::to_string(kFrameHeaderBytes + options.size) +
-                         "-byte frames, busy, against bare send and recv in alternating blocks",
-                     {}};
+  BenchResult result{
+      "rtt",
+      std::to_string(kFrameHeaderBytes + options.size) +
+          "-byte frames, busy, against bare send and recv; one connection: heartbeat back",
+      {}};
   for (uint32_t run = 0; run < options.runs; ++run) {
     BenchProcesses processes;
     const uint64_t deadline = NowNs() + options.timeout_ns;

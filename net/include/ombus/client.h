@@ -27,7 +27,7 @@ struct ClientOptions {
   uint16_t port = 0;
   uint32_t connect_timeout_ms = 5000;
   uint32_t receive_buffer_bytes = 256u << 10;  // at least one frame
-  bool hello = true;         // say HELLO: get WELCOME, BYE and heartbeats. False: old protocol
+  bool hello = true;         // say HELLO: get WELCOME, GAP and BYE. False: old protocol
   uint64_t resume_from = 0;  // with hello: first wal_seq wanted, if the server still has it
   bool reject_reorder = false;
   bool reconnect = false;
