@@ -14,29 +14,16 @@
 #include "ombus/ring_snapshot.h"
 #include "tests/ring/child_process.h"
 #include "tests/ring/raw_object.h"
-#include "tests/ring/ring_test_name.h"
+#include "tests/ring/ring_fixture.h"
 
 namespace ombus {
 namespace {
 
 using testing::HasSubstr;
 
-class RingHostileTest : public testing::Test {
+class RingHostileTest : public RingFixture {
  protected:
-  std::unique_ptr<Producer> MakeProducer(ProducerOptions options = {}) {
-    options.name = name_.str();
-    auto made = Producer::Create(options);
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
-  std::unique_ptr<Consumer> MakeConsumer() {
-    auto made = Consumer::Open({.name = name_.str()});
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
   Status OpenStatus() { return Consumer::Open({.name = name_.str()}).status(); }
-
-  RingTestName name_;
 };
 
 TEST_F(RingHostileTest, ImpossibleOptionsAreRefusedByName) {

@@ -11,7 +11,7 @@
 #include "ombus/producer.h"
 #include "ombus/ring_snapshot.h"
 #include "tests/ring/child_process.h"
-#include "tests/ring/ring_test_name.h"
+#include "tests/ring/ring_fixture.h"
 
 namespace ombus {
 namespace {
@@ -19,22 +19,7 @@ namespace {
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kPatienceNs = 60 * kSecondNs;
 
-class RingProcessTest : public testing::Test {
- protected:
-  std::unique_ptr<Producer> MakeProducer(ProducerOptions options = {}) {
-    options.name = name_.str();
-    auto made = Producer::Create(options);
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
-  std::unique_ptr<Consumer> MakeConsumer() {
-    auto made = Consumer::Open({.name = name_.str()});
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
-
-  RingTestName name_;
-};
+class RingProcessTest : public RingFixture {};
 
 // A record's content follows from its sequence, so that every reader can check every byte.
 constexpr size_t kContentBytesMax = 232;

@@ -9,25 +9,13 @@
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
 #include "ombus/ring_snapshot.h"
-#include "tests/ring/ring_test_name.h"
+#include "tests/ring/ring_fixture.h"
 
 namespace ombus {
 namespace {
 
-class RingTest : public testing::Test {
+class RingTest : public RingFixture {
  protected:
-  std::unique_ptr<Producer> MakeProducer(ProducerOptions options = {}) {
-    options.name = name_.str();
-    auto made = Producer::Create(options);
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
-  std::unique_ptr<Consumer> MakeConsumer(ConsumerOptions options = {}) {
-    options.name = name_.str();
-    auto made = Consumer::Open(options);
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    return made.ok() ? std::move(*made) : nullptr;
-  }
   static PublishResult PublishText(Producer& producer, uint64_t wal_seq, const std::string& text) {
     return producer.TryPublish({.wal_seq = wal_seq,
                                 .payload = text.data(),
@@ -37,8 +25,6 @@ class RingTest : public testing::Test {
   static std::string TextOf(const Record& record) {
     return std::string(static_cast<const char*>(record.payload), record.size);
   }
-
-  RingTestName name_;
 };
 
 TEST_F(RingTest, TheObjectIsExactlyAsLargeAsTheFormulaSays) {
