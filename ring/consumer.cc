@@ -80,7 +80,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reord
       header_(cold->object.header()),
       crc32c_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveCrc32c() : nullptr),
       index_(index),
-      reject_reorder_(reject_reorder),
+      reject_reorder_(reject_reorder || (cold->geometry.flags & kRingFlagRejectReorder) != 0),
       cold_(std::move(cold)) {
   const uint32_t quarter = cold_->geometry.capacity / 4;
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
@@ -260,12 +260,6 @@ bool Consumer::LineIsOurs(uint64_t live) const {
 bool Consumer::valid() const {
   AcquireFence();  // after the caller's reads of the payload [evict]
   return LineIsOurs(view_);
-}
-
-void Consumer::Release() {
-  view_ = live_;
-  AnswerUrge();
-  if (tail_ != stored_tail_) StoreTail();
 }
 
 uint64_t Consumer::head() const { return header_->head.load(std::memory_order_acquire); }

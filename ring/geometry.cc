@@ -21,18 +21,18 @@ Status CheckGeometry(const Geometry& geometry) {
   if (!std::has_single_bit(geometry.capacity) || geometry.capacity < kCapacityMin ||
       geometry.capacity > kCapacityMax) {
     return Invalid("capacity " + std::to_string(geometry.capacity) +
-                   ": must be a power of two from 2 to 2^30");
+                   ": must be a power of two from 1 to 2^30");
   }
   if (geometry.slot_size < kSlotBytesMin || geometry.slot_size > kSlotBytesMax ||
       geometry.slot_size % 8 != 0) {
     return Invalid("slot_size " + std::to_string(geometry.slot_size) +
-                   ": must be a multiple of 8 from 64 to " + std::to_string(kSlotBytesMax));
+                   ": must be a multiple of 8 from 24 to " + std::to_string(kSlotBytesMax));
   }
   if (geometry.max_consumers < 1 || geometry.max_consumers > kMaxConsumersMax) {
     return Invalid("max_consumers " + std::to_string(geometry.max_consumers) +
                    ": must be from 1 to 1024");
   }
-  if ((geometry.flags & ~kRingFlagCrc32c) != 0) {
+  if ((geometry.flags & ~kRingFlagsKnown) != 0) {
     return Invalid("flags " + std::to_string(geometry.flags) + ": unknown bits are set");
   }
   return Status();

@@ -14,7 +14,7 @@
 
 namespace ombus {
 
-inline constexpr uint32_t kCapacityMin = 2;
+inline constexpr uint32_t kCapacityMin = 1;
 inline constexpr uint32_t kCapacityMax = uint32_t{1} << 30;
 inline constexpr uint32_t kMaxConsumersMax = 1024;
 

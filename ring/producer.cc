@@ -98,19 +98,27 @@ bool Producer::Superseded() {
   return state != RingState::kActive || header_->epoch.load(std::memory_order_relaxed) != epoch_;
 }
 
+// By how much the slowest live consumer lags.
+uint64_t Producer::LagMax() const {
+  uint64_t lag_max = 0;
+  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
+    const ConsumerLine& line = cold_->line(i);
+    if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;
+    const uint64_t tail = line.tail.load(std::memory_order_acquire);  // pairs with StoreTail [tail]
+    lag_max = std::max(lag_max, LagOf(head_, tail, mask_ + 1));
+  }
+  return lag_max;
+}
+
+uint64_t Producer::min_tail() const { return head_ - LagMax(); }
+
 // The scan. A joiner announces itself in its line, fences, and reads head again; we store head,
 // fence, and read the lines: either we see it or it starts at our head. [join]
 bool Producer::RefreshLimit() {
   header_->head.store(head_, std::memory_order_release);
   FullFence();
   const uint64_t capacity = mask_ + 1;
-  uint64_t lag_max = 0;
-  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
-    const ConsumerLine& line = cold_->line(i);
-    if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;
-    const uint64_t tail = line.tail.load(std::memory_order_acquire);  // pairs with StoreTail [tail]
-    lag_max = std::max(lag_max, LagOf(head_, tail, capacity));
-  }
+  const uint64_t lag_max = LagMax();
   header_->min_tail.store(head_ - lag_max, std::memory_order_relaxed);
   const uint64_t room = capacity - lag_max;
   if (room > limit_ - head_) limit_ = head_ + room;

@@ -165,6 +165,11 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t*
   return false;
 }
 
+uint32_t FlagsOf(const ProducerOptions& options) {
+  return (options.crc32c ? kRingFlagCrc32c : 0) |
+         (options.reject_reorder ? kRingFlagRejectReorder : 0);
+}
+
 Status CheckOptions(const ProducerOptions& options, const Geometry& geometry) {
   if (Status status = CheckRingName(options.name); !status.ok()) return status;
   if ((options.permissions & ~uint32_t{0777}) != 0) {
@@ -208,7 +213,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   const Geometry geometry = {.capacity = options.capacity,
                              .slot_size = options.slot_size,
                              .max_consumers = options.max_consumers,
-                             .flags = options.crc32c ? kRingFlagCrc32c : 0};
+                             .flags = FlagsOf(options)};
   if (Status status = CheckOptions(options, geometry); !status.ok()) return status;
   RegisterForWakeBarrier();
   uint64_t head = 0;

@@ -33,8 +33,8 @@ TEST_F(RingHostileTest, ImpossibleOptionsAreRefusedByName) {
   };
   EXPECT_THAT(status({.capacity = 100}).message(), HasSubstr("capacity 100"));
   EXPECT_THAT(status({.capacity = 0}).message(), HasSubstr("capacity 0"));
-  EXPECT_THAT(status({.capacity = 1}).message(), HasSubstr("power of two"));
-  EXPECT_THAT(status({.slot_size = 56}).message(), HasSubstr("slot_size 56"));
+  EXPECT_THAT(status({.capacity = 3}).message(), HasSubstr("power of two"));
+  EXPECT_THAT(status({.slot_size = 16}).message(), HasSubstr("slot_size 16"));
   EXPECT_THAT(status({.slot_size = 100}).message(), HasSubstr("multiple of 8"));
   EXPECT_THAT(status({.slot_size = 1u << 20}).message(), HasSubstr("slot_size"));
   EXPECT_THAT(status({.max_consumers = 0}).message(), HasSubstr("max_consumers 0"));

@@ -52,7 +52,7 @@ TEST_F(RingTest, APublishedRecordIsPolledAtOnceWithAllItsFields) {
 
 TEST_F(RingTest, EverySizeUpToTheMaximumArrivesUnchanged) {
   for (const bool crc : {false, true}) {
-    for (const uint32_t slot_size : {64u, 72u, 256u, 1032u}) {
+    for (const uint32_t slot_size : {24u, 32u, 64u, 72u, 256u, 1032u}) {
       auto producer = MakeProducer({.capacity = 16, .slot_size = slot_size, .crc32c = crc});
       auto consumer = MakeConsumer();
       std::string text;
@@ -210,6 +210,59 @@ TEST_F(RingTest, GapsInsideABatchAreFlaggedOnTheirRecord) {
   EXPECT_EQ(out[1].flags, 0);
   EXPECT_EQ(out[2].flags, kRecordGap);
   EXPECT_EQ(out[3].flags, 0);
+}
+
+TEST_F(RingTest, ARingOfOneSlotPassesOneRecordAtATime) {
+  auto producer = MakeProducer({.capacity = 1});
+  auto consumer = MakeConsumer();
+  for (uint64_t i = 0; i < 100; ++i) {
+    Record record;
+    EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+    ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+    EXPECT_EQ(PublishText(*producer, i, "x"), PublishResult::kFull);
+    ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+    EXPECT_EQ(record.wal_seq, i);
+    consumer->Release();
+  }
+}
+
+TEST_F(RingTest, AStreamCanMakeAllItsConsumersReportReorders) {
+  auto producer = MakeProducer({.reject_reorder = true});
+  auto consumer = MakeConsumer();
+  ASSERT_EQ(PublishText(*producer, 5, "x"), PublishResult::kOk);
+  ASSERT_EQ(PublishText(*producer, 4, "x"), PublishResult::kOk);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kReorder);
+}
+
+TEST_F(RingTest, MinTailIsThatOfTheSlowestConsumerNow) {
+  auto producer = MakeProducer();
+  EXPECT_EQ(producer->min_tail(), 0u);
+  for (uint64_t i = 1; i <= 5; ++i) ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+  EXPECT_EQ(producer->min_tail(), 5u);  // nobody reads
+  auto consumer = MakeConsumer();
+  for (uint64_t i = 6; i <= 9; ++i) ASSERT_EQ(PublishText(*producer, i, "x"), PublishResult::kOk);
+  EXPECT_EQ(producer->min_tail(), 5u);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  consumer->Release();
+  EXPECT_EQ(producer->min_tail(), 6u);
+}
+
+TEST_F(RingTest, BothEndsNoticeASuccessorAtOnce) {
+  auto first = MakeProducer();
+  auto consumer = MakeConsumer();
+  ASSERT_EQ(PublishText(*first, 1, "x"), PublishResult::kOk);
+  EXPECT_FALSE(first->superseded());
+  EXPECT_FALSE(consumer->epoch_changed());
+  auto second = MakeProducer();
+  EXPECT_TRUE(first->superseded());
+  EXPECT_FALSE(second->superseded());
+  EXPECT_TRUE(consumer->epoch_changed());
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);  // it was published before
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
 }
 
 TEST_F(RingTest, ReordersAreReportedOnlyToThoseWhoAsk) {

@@ -56,8 +56,8 @@ TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
 TEST_F(BadInput, GeometryThatCannotBeIsRefusedByName) {
   ExpectFailure({"pub", "--stream", stream_, "--capacity", "100"}, kUsage,
                 {"capacity 100", "power of two"});
-  ExpectFailure({"pub", "--stream", stream_, "--slot-size", "56"}, kUsage,
-                {"slot_size 56", "multiple of 8"});
+  ExpectFailure({"pub", "--stream", stream_, "--slot-size", "16"}, kUsage,
+                {"slot_size 16", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--slot-size", "100"}, kUsage,
                 {"slot_size 100", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--max-consumers", "0"}, kUsage, {"max_consumers 0"});

@@ -31,14 +31,16 @@ inline constexpr uint32_t kAnyConsumerIndex = ~uint32_t{0};
 struct ConsumerOptions {
   std::string name = {};
   uint32_t consumer_index = kAnyConsumerIndex;  // a line of one's own choice, or any free one
-  bool reject_reorder = false;                  // report kReorder; else a lower wal_seq passes
+  bool reject_reorder =
+      false;  // report kReorder, as if the stream said so; else a lower wal_seq passes
 };
 
 enum class [[nodiscard]] PollResult : uint8_t{
     kEmpty,    // nothing now
     kRecord,   // a record
     kGap,      // a record, and sequences before it are missing; expected_wal_seq() said which
-    kReorder,  // a record whose wal_seq is below the expected one (with reject_reorder)
+    kReorder,  // a record whose wal_seq is below the expected one (with reject_reorder, here or of
+               // the stream)
     kCorrupt,  // a record whose length or CRC is wrong was skipped; it is not returned
     kEvicted,  // the producer went on without this consumer: lost_records() are gone; poll goes on
                // from the live head
@@ -79,7 +81,7 @@ class OMBUS_API Consumer {
   // Whether the payloads last returned are still what was published.
   bool valid() const;
 
-  // Tells the producer that all records returned are done with.
+  // Tells the producer that all records returned are done with. About a nanosecond.
   void Release();
 
   // Spins for spin_ns, then sleeps until the producer publishes or timeout_ns is over. True: there
@@ -101,6 +103,10 @@ class OMBUS_API Consumer {
   // What would have followed without the gap last reported.
   uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
   uint64_t lost_records() const { return lost_records_; }  // by evictions, since Open
+  // Whether a poll will report kEpochChanged, once what was published before is read. A load.
+  bool epoch_changed() const {
+    return header_->epoch.load(std::memory_order_relaxed) != epoch_;  // [epoch]
+  }
   bool replaced() const;  // the name belongs to another object now; a few system calls
   uint32_t payload_max() const { return payload_max_; }
 

@@ -32,6 +32,13 @@ inline void Consumer::ReleaseWhenDue() {
   view_ = live_;
 }
 
+inline void Consumer::Release() {
+  view_ = live_;
+  if (tail_ != stored_tail_) StoreTail();
+  if (line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
+    AnswerUrge();
+}
+
 // Prefetches inside the bound only: a line the producer is still to write would be torn from it.
 inline void Consumer::Prefetch(uint64_t position) {
   const uint64_t ahead = position + kConsumerPrefetchSlots;

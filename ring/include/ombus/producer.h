@@ -30,9 +30,10 @@ using BackpressureCallback = void (*)(uint64_t head, uint64_t min_tail, void* co
 struct ProducerOptions {
   std::string name = {};                          // POSIX shm name: a slash, then no other slash
   uint32_t capacity = kDefaultCapacity;           // slots, a power of two
-  uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 64 up
+  uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 24 up
   uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024
   bool crc32c = false;                            // seal each record; readers check it
+  bool reject_reorder = false;                    // all consumers report kReorder, asked or not
   uint64_t staleness_ns = 0;  // evict a live consumer that blocks without progress; 0: never
   BackpressureCallback backpressure = nullptr;
   void* backpressure_context = nullptr;
@@ -89,6 +90,9 @@ class OMBUS_API Producer {
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
   uint32_t live_consumers() const;                       // scans the lines
+  uint64_t min_tail() const;  // the slowest live consumer's, else head(); scans the lines
+  // Whether another producer owns the stream now: nobody would read what is published here.
+  bool superseded() const { return header_->epoch.load(std::memory_order_relaxed) != epoch_; }
   const std::string& name() const;
 
  private:
@@ -109,6 +113,7 @@ class OMBUS_API Producer {
   PublishResult FindRoomSlow();
   PublishResult WaitForRoomSlow(uint64_t timeout_ns);
   void BackOff(uint32_t round, uint64_t waited_ns);
+  uint64_t LagMax() const;
   bool RefreshLimit();
   bool Superseded();
   void TendLinesWhenDue(uint64_t now_ns);

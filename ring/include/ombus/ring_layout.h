@@ -20,7 +20,7 @@ inline constexpr uint32_t kRingVersion = 2;         // 1 was libombus'
 inline constexpr uint32_t kHeaderPageBytes = 4096;
 inline constexpr uint32_t kConsumerLineBytes = 64;
 inline constexpr uint32_t kSlotHeaderBytes = 24;
-inline constexpr uint32_t kSlotBytesMin = 64;
+inline constexpr uint32_t kSlotBytesMin = 24;  // records without payload
 inline constexpr uint32_t kSlotBytesMax = 65536 + 24;
 inline constexpr uint32_t kPayloadBytesMax = 65535;  // payload lengths are 16 bits
 inline constexpr uint32_t kDefaultSlotBytes = 256;
@@ -29,6 +29,8 @@ inline constexpr uint32_t kDefaultMaxConsumers = 8;
 inline constexpr uint32_t kRingNameBytesMax = 255;
 
 inline constexpr uint32_t kRingFlagCrc32c = 1;
+inline constexpr uint32_t kRingFlagRejectReorder = 2;  // all its consumers report reorders
+inline constexpr uint32_t kRingFlagsKnown = kRingFlagCrc32c | kRingFlagRejectReorder;
 
 enum class RingState : uint32_t {
   kActive = 1,    // a producer owns the stream (or died owning it: its lock tells)
