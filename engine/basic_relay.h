@@ -30,9 +30,10 @@
 
 namespace ombus::engine {
 
-inline constexpr uint64_t kHousekeepingNs = 100'000'000;  // statistics posted, events told
-inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // a socket with room ends it sooner
-inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;    // where no descriptor wakes us
+inline constexpr uint64_t kHousekeepingNs = 100'000'000;     // statistics posted, events told
+inline constexpr uint64_t kWaitForRoomNs = 1'000'000;        // a socket with room ends it sooner
+inline constexpr uint64_t kPositionsMissedMax = 1ull << 62;  // beyond it the header is damaged
+inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;       // where no descriptor wakes us
 
 template <typename S>
 class RelayOn final : public Relay {
@@ -93,11 +94,29 @@ class RelayOn final : public Relay {
     closed_told_ = false;
     lost_before_ = stats_.records_lost;
     busy_ns_ = now_ns_;
+    const Consumer& consumer = feed_.consumer();
     desk_.Tell("stream \"" + feed_.stream() + "\": attached at position " +
-               std::to_string(feed_.consumer().tail()));
+               std::to_string(consumer.tail()));
+    BeginEpoch(consumer.tail() - consumer.epoch_position());
     if (options_.idle == IdleStrategy::kSleep && !feed_.wakes()) desk_.Tell(feed_.wake_note());
     frame_bytes_max_ = kFrameHeaderBytes + feed_.consumer().payload_max();
     return Status();
+  }
+
+  // The clients are told of another producer, and whether they get its records from the first one
+  // on. Whoever joins for the first time joins live and has missed nothing.
+  void BeginEpoch(uint64_t missed) {
+    const uint64_t epoch = feed_.consumer().epoch();
+    if (epoch == epoch_) return;
+    if (epoch_ == 0 || missed > kPositionsMissedMax) missed = 0;
+    server_->BeginEpoch(epoch, missed == 0);
+    epoch_ = epoch;
+    next_wal_seq_ = 0;
+    if (missed == 0) return;
+    stats_.records_lost += missed;
+    lost_before_ += missed;
+    desk_.Tell("stream \"" + feed_.stream() + "\": " + std::to_string(missed) +
+               " records were published before the relay was attached again");
   }
 
   // Where no client may lose anything, a turn reads only what surely finds room, so that the ring
@@ -220,7 +239,11 @@ class RelayOn final : public Relay {
                (replaced ? "replaced by another; attaching to that one"
                          : "another producer has taken it over; going on in place"));
     closed_told_ = false;
-    if (replaced) feed_.Detach();
+    if (replaced) {
+      feed_.Detach();
+    } else {
+      BeginEpoch(0);
+    }
   }
 
   Status OnClosed() {
@@ -329,6 +352,7 @@ class RelayOn final : public Relay {
   uint64_t now_ns_ = 0;     // read once per turn
   uint64_t busy_ns_ = 0;    // end of the last turn that relayed something
   uint64_t posted_ns_ = 0;  // last housekeeping
+  uint64_t epoch_ = 0;      // the last one that clients were told of
   uint64_t next_wal_seq_ = 0;
   uint64_t lost_before_ = 0;  // records lost in earlier attachments
   uint64_t frame_bytes_max_ = kFrameBytesMax;

@@ -48,6 +48,7 @@ class BasicClient {
 
   uint64_t wal_seq() const { return last_wal_seq_; }
   uint64_t expected_wal_seq() const { return stream_.gap_expected(); }
+  uint64_t epoch() const { return stream_.epoch(); }
   SlowWarning slow_warning() const { return stream_.slow_warning(); }
   uint32_t reconnects() const { return reconnects_; }
   Status status() const { return status_; }

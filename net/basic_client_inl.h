@@ -33,6 +33,7 @@ ClientResult BasicClient<B>::PollSlow(Record* record, ClientResult result, uint6
       case ClientResult::kReorder:
         return NoteRecord(*record, result);
       case ClientResult::kSlowWarning:
+      case ClientResult::kEpochChanged:
       case ClientResult::kConnected:
         return result;
       case ClientResult::kEmpty:
@@ -243,7 +244,7 @@ void BasicClient<B>::OnConnected(int result) {
   stream_.Reset(resume_from != 0);
   if (!options_.hello) return;
   welcome_until_ns_ = backend_->NowNs() + kWelcomeWaitNs;
-  AppendHello(&outbox_, {kWireVersion, resume_from});
+  AppendHello(&outbox_, {kWireVersion, resume_from, stream_.resume_epoch()});
   SendOutbox();
 }
 

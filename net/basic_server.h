@@ -51,6 +51,9 @@ class BasicServer {
     return BroadcastResult::kOk;
   }
 
+  // What is broadcast from now on is another producer's; see ombus/server.h.
+  void BeginEpoch(uint64_t epoch, bool whole) { table_.BeginEpoch(epoch, whole); }
+
   // Sends, accepts, receives: one turn, waiting up to timeout_ns if there is nothing to do.
   Status Turn(uint64_t timeout_ns);
 

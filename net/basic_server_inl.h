@@ -68,7 +68,7 @@ BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   // What the kernel still reads must not be overwritten. Sends complete at once, so this ends with
   // the first turn; should it not, refusing is better than corrupting.
   const uint64_t needed = table_.log().head() + bytes - table_.lag_max();
-  for (int tries = 0; table_.LogInFlightBelow(needed); ++tries) {
+  for (int tries = 0; table_.InFlightBelow(needed); ++tries) {
     if (tries == 100 || !backend_->Turn(*this, 1'000'000).ok()) return BroadcastResult::kFull;
   }
   table_.CutLaggards(bytes, backend_->NowNs());
@@ -124,9 +124,6 @@ void BasicServer<B>::AfterTurn() {
   }
   if (table_.draining() != 0) EndDrains();
   table_.Refresh();
-  BroadcastLog& log = table_.log();
-  // Not at once: what has been sent serves those who come back and resume.
-  if (table_.all_drained() && log.bytes_since_rewind() >= log.bytes() / 4) log.Rewind();
 }
 
 template <Backend B>

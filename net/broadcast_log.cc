@@ -110,15 +110,21 @@ BroadcastLog::Place BroadcastLog::BoundaryAfter(uint64_t cursor) const {
   return at.position == cursor ? at : NextAfter(at);
 }
 
-std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq) const {
-  const uint64_t oldest = mark_count_ > marks_.size() ? mark_count_ - marks_.size() : 0;
+std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq, Place from) const {
+  const uint64_t gone = mark_count_ > marks_.size() ? mark_count_ - marks_.size() : 0;
   uint64_t number = mark_count_;
-  while (number > oldest && Retained(mark(number - 1).position) &&
+  while (number > gone && mark(number - 1).position > from.position &&
          mark(number - 1).wal_seq > wal_seq) {
     --number;
   }
-  if (number == oldest || !Retained(mark(number - 1).position)) return std::nullopt;
-  Place at{mark(number - 1).position, mark(number - 1).frame};
+  Place at = from;
+  if (number > gone && mark(number - 1).position >= from.position) {
+    at = {mark(number - 1).position, mark(number - 1).frame};
+  }
+  // Beginning at a later sequence: what was asked for lies before all that is here.
+  if (at.position == head_ || !Retained(at.position) || WalSeqAt(at.position) > wal_seq) {
+    return std::nullopt;
+  }
   for (; at.position < head_; at = NextAfter(at)) {
     if (WalSeqAt(at.position) >= wal_seq) return at;
   }

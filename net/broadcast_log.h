@@ -4,10 +4,7 @@
 //   memory   |  first mapping, `bytes`  |  second mapping, the same pages  |
 //                 ^ index(cursor)            so that [cursor, cursor + n) is contiguous for any n
 //
-//   index(position) = (position - origin) & (bytes - 1)
-//
-// Rewind moves the origin to head, so that encoding starts again at the front of the memory and
-// stays in cache; what was there before is no longer retained.
+//   index(position) = position & (bytes - 1)
 //
 // Invariant: the log does not know the cursors. Its owner makes sure before each Append that
 // head + frame - cursor <= bytes for every position still to be read, by a session or the kernel.
@@ -57,15 +54,8 @@ class BroadcastLog {
     return {memory_.get() + Index(cursor), std::min(head_ - cursor, max)};
   }
 
-  // Starts again at the front. Only when no cursor is below head and nothing is in flight.
-  void Rewind() {
-    origin_ = head_;
-    next_mark_ = head_;
-  }
-
   uint64_t head() const { return head_; }
   uint64_t bytes() const { return bytes_; }
-  uint64_t bytes_since_rewind() const { return head_ - origin_; }
   uint64_t frames() const { return frames_; }  // appended so far
   uint64_t last_wal_seq() const { return last_wal_seq_; }
   std::span<std::byte> memory() const { return {memory_.get(), 2 * bytes_}; }  // both mappings
@@ -83,9 +73,11 @@ class BroadcastLog {
   uint64_t WalSeqAt(uint64_t boundary) const {
     return LoadWord(memory_.get() + Index(boundary) + 8);
   }
-  // The first retained frame of wal_seq or later; nothing where older frames that could hold it are
-  // gone, or where it is yet to come. For sequences that only rise.
-  std::optional<Place> Find(uint64_t wal_seq) const;
+  // The first retained frame of wal_seq or later, from the boundary `from` on, behind which
+  // sequences only rise; nothing where older frames that could hold it are gone, or where it is yet
+  // to come.
+  std::optional<Place> Find(uint64_t wal_seq, Place from) const;
+  std::optional<Place> Find(uint64_t wal_seq) const { return Find(wal_seq, Place()); }
   // The oldest marked boundary at most `lag` below head; nothing where all is gone.
   std::optional<Place> Oldest(uint64_t lag) const;
 
@@ -99,17 +91,14 @@ class BroadcastLog {
   };
 
   BroadcastLog(std::unique_ptr<std::byte, Unmap> memory, uint64_t bytes);
-  uint64_t Index(uint64_t position) const { return (position - origin_) & (bytes_ - 1); }
+  uint64_t Index(uint64_t position) const { return position & (bytes_ - 1); }
   const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
-  bool Retained(uint64_t position) const {
-    return position >= origin_ && head_ - position <= bytes_;
-  }
+  bool Retained(uint64_t position) const { return head_ - position <= bytes_; }
   [[gnu::cold, gnu::noinline]] void AddMarkSlow(uint64_t wal_seq);
   Place NextAfter(Place at) const;
 
   std::unique_ptr<std::byte, Unmap> memory_;
   uint64_t bytes_;
-  uint64_t origin_ = 0;
   uint64_t head_ = 0;
   uint64_t next_mark_ = 0;
   uint64_t frames_ = 0;

@@ -32,6 +32,7 @@ class ClientOn final : public Client {
   bool SendHeartbeat() override { return client_.SendHeartbeat(); }
   uint64_t wal_seq() const override { return client_.wal_seq(); }
   uint64_t expected_wal_seq() const override { return client_.expected_wal_seq(); }
+  uint64_t epoch() const override { return client_.epoch(); }
   SlowWarning slow_warning() const override { return client_.slow_warning(); }
   uint32_t reconnects() const override { return client_.reconnects(); }
   Status status() const override { return client_.status(); }

@@ -32,6 +32,8 @@ void ClientStream::Reset(bool resuming) {
   expected_ = expected();
   begin_ = end_ = 0;
   skipping_ = resuming;
+  if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
+  fresh_epoch_ = gap_is_told_ = false;
   fast_wal_seq_ = skipping_ || !expects_ ? kNoSequence : expected_;
   end_result_ = ClientResult::kEmpty;
   problem_.clear();
@@ -84,18 +86,24 @@ ClientResult ClientStream::OnData(const Frame& frame, Record* record) {
   if (skipping_) return ClientResult::kEmpty;
   *record = {frame.wal_seq, frame.payload, frame.size, frame.type, 0};
   const uint64_t expected = this->expected();
-  const bool first = !expects_;
+  const bool gap_is_told = std::exchange(gap_is_told_, false);
+  const bool anew = std::exchange(fresh_epoch_, false) && frame.wal_seq < expected;
+  const bool first = !expects_ || anew;
   // The expectation never goes back: a late record does not make those after it look like a gap.
   if (first || frame.wal_seq >= expected) fast_wal_seq_ = frame.wal_seq + 1;
   any_ = expects_ = true;
+  record_epoch_ = epoch_;
+  if (gap_is_told) return Gapped(record, anew ? 0 : expected);
   if (first || frame.wal_seq == expected) return ClientResult::kRecord;
-  if (frame.wal_seq > expected) {
-    record->flags = kRecordGap;
-    gap_expected_ = expected;
-    return ClientResult::kGap;
-  }
+  if (frame.wal_seq > expected) return Gapped(record, expected);
   record->flags = kRecordReorder;
   return reject_reorder_ ? ClientResult::kReorder : ClientResult::kRecord;
+}
+
+ClientResult ClientStream::Gapped(Record* record, uint64_t expected) {
+  record->flags = kRecordGap;
+  gap_expected_ = expected;
+  return ClientResult::kGap;
 }
 
 ClientResult ClientStream::OnControl(const Frame& frame) {
@@ -103,13 +111,22 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
     case ControlType::kWelcome: {
       Welcome welcome;
       if (!ParseWelcome(frame, &welcome) || welcome.version != kWireVersion) break;
-      // Another incarnation of the stream counts anew: neither a gap nor a reorder.
-      if (epoch_ != 0 && welcome.epoch != 0 && welcome.epoch != epoch_) {
-        expects_ = false;
-        fast_wal_seq_ = kNoSequence;
-      }
+      const bool changed = epoch_ != 0 && welcome.epoch != 0 && welcome.epoch != epoch_;
+      if (!any_ || epoch_ == 0) record_epoch_ = welcome.epoch;
       epoch_ = welcome.epoch;
       if (skipping_) StopSkipping();
+      if (!changed) return ClientResult::kEmpty;
+      // The next record takes the slow half, which alone knows that it may begin anew.
+      expected_ = expected();
+      fast_wal_seq_ = kNoSequence;
+      fresh_epoch_ = true;
+      return ClientResult::kEpochChanged;
+    }
+    case ControlType::kGap: {
+      Gap gap;
+      if (!ParseGap(frame, &gap)) break;
+      // Any other comes back as kGap with the next record, whose sequence is not the expected one.
+      gap_is_told_ = gap.why == static_cast<uint32_t>(GapReason::kEpochStart);
       return ClientResult::kEmpty;
     }
     case ControlType::kBye: {
@@ -121,7 +138,7 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
       return End(ClientResult::kDisconnected,
                  "the server said good-bye: " + std::string(bye.text.substr(0, 200)));
     }
-    default:  // GAP comes back as kGap with the next record; what is new is for newer clients
+    default:  // what is new is for newer clients
       return ClientResult::kEmpty;
   }
   return End(ClientResult::kProtocolError, "the server sent a malformed control frame");

@@ -58,15 +58,18 @@ class ClientStream {
 
   bool partial() const { return begin_ != end_; }
   // What should come next; 0 before there is any expectation.
-  uint64_t expected() const { return skipping_ || !expects_ ? expected_ : fast_wal_seq_; }
+  uint64_t expected() const { return fast_wal_seq_ == kNoSequence ? expected_ : fast_wal_seq_; }
   uint64_t gap_expected() const { return gap_expected_; }
-  uint64_t resume_from() const;  // what HELLO should ask for; 0: live
+  uint64_t resume_from() const;                            // what HELLO should ask for; 0: live
+  uint64_t resume_epoch() const { return record_epoch_; }  // in which that counts
+  uint64_t epoch() const { return epoch_; }
   SlowWarning slow_warning() const { return slow_warning_; }
   const std::string& problem() const { return problem_; }
 
  private:
   [[gnu::cold, gnu::noinline]] ClientResult NextSlow(Record* record);
   ClientResult OnData(const Frame& frame, Record* record);
+  ClientResult Gapped(Record* record, uint64_t expected);
   ClientResult OnControl(const Frame& frame);
   ClientResult End(ClientResult result, std::string problem);
 
@@ -76,8 +79,11 @@ class ClientStream {
   // one that it must not take.
   uint64_t fast_wal_seq_ = kNoSequence;
   uint64_t expected_ = 0;
-  uint64_t gap_expected_ = 0, epoch_ = 0, resume_from_;
+  uint64_t gap_expected_ = 0, resume_from_;
+  uint64_t epoch_ = 0, record_epoch_ = 0;  // as told last, and of the last record
   bool any_ = false, expects_ = false, skipping_ = false;
+  bool fresh_epoch_ = false;  // the next record may begin anew
+  bool gap_is_told_ = false;  // and its epoch's first records are missing
   bool reject_reorder_;
   ClientResult end_result_ = ClientResult::kEmpty;
   SlowWarning slow_warning_;

@@ -46,6 +46,7 @@ void AppendHello(std::vector<std::byte>* out, const Hello& hello) {
   Put(out, uint16_t{0});
   Put(out, uint32_t{0});
   Put(out, hello.resume_from);
+  Put(out, hello.epoch);
 }
 
 void AppendWelcome(std::vector<std::byte>* out, const Welcome& welcome) {
@@ -87,6 +88,7 @@ bool ParseHello(const Frame& frame, Hello* hello) {
   if (hello->version != kWireVersion) return true;
   if (frame.size != kHelloBytes) return false;
   hello->resume_from = Get<uint64_t>(frame.payload + 8);
+  hello->epoch = Get<uint64_t>(frame.payload + 16);
   return true;
 }
 

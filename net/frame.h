@@ -105,6 +105,7 @@ bool MayBecomeFrame(std::span<const std::byte> bytes);
 struct Hello {
   uint16_t version = kWireVersion;
   uint64_t resume_from = 0;  // 0: live
+  uint64_t epoch = 0;        // in which resume_from counts; 0: not known
 };
 struct Welcome {
   uint16_t version = kWireVersion;
@@ -123,7 +124,7 @@ struct SlowWarningFrame {
   uint32_t pending_bytes = 0, limit_bytes = 0;
 };
 
-inline constexpr size_t kHelloBytes = 16, kWelcomeBytes = 16, kGapBytes = 20, kByeBytesMin = 4,
+inline constexpr size_t kHelloBytes = 24, kWelcomeBytes = 16, kGapBytes = 20, kByeBytesMin = 4,
                         kSlowWarningBytes = 8;
 
 // Each appends one whole frame.

@@ -37,6 +37,7 @@ class ServerOn final : public Server {
   explicit ServerOn(std::unique_ptr<BasicServer<B>> server) : server_(std::move(server)) {}
 
   BroadcastResult Broadcast(const Record& record) override { return server_->Broadcast(record); }
+  void BeginEpoch(uint64_t epoch, bool whole) override { server_->BeginEpoch(epoch, whole); }
   Status PollIo(uint64_t timeout_ns) override { return server_->Turn(timeout_ns); }
   bool Flush(uint64_t timeout_ns) override { return server_->Flush(timeout_ns); }
   void Shutdown(uint64_t timeout_ns, ShutdownReason reason) override {

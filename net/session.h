@@ -47,8 +47,9 @@ struct SessionExtra {
   std::vector<std::byte> own;  // frames for this client alone: control, or all of a drain
   size_t own_sent = 0;
   ControlReader reader;
-  uint64_t resume_from = 0;
+  Hello hello;
   bool hello_waits = false;  // for the next frame boundary
+  uint64_t epochs_told = 0;  // the number of the first epoch it has yet to be told of
 };
 
 enum class SessionState : uint8_t {

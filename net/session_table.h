@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "net/broadcast_log.h"
+#include "net/epoch_list.h"
 #include "net/session.h"
 #include "ombus/server.h"
 
@@ -63,6 +64,10 @@ class SessionTable {
     }
   }
 
+  // What is appended from now on is another producer's. `whole`: from its first record on. Clients
+  // that said HELLO are told when they get there.
+  void BeginEpoch(uint64_t epoch, bool whole);
+
   enum class [[nodiscard]] Verdict : uint8_t{kKeep, kLeave, kEnd};  // kEnd: drain, then close
   // What a client sent. kEnd has already begun the drain.
   Verdict OnReceived(Session& session, std::span<const std::byte> data, uint64_t now_ns);
@@ -70,7 +75,9 @@ class SessionTable {
   // Looks at every cursor: limit(), min_lag, whether all is sent.
   void Refresh();
   bool all_drained() const { return all_drained_; }  // as of the last Refresh and no Append since
-  bool LogInFlightBelow(uint64_t position) const;
+  // Whether the kernel still reads log memory below `position`, or frames that a session with a
+  // cursor below it has of its own: neither may be freed or written over.
+  bool InFlightBelow(uint64_t position) const;
 
   // Cuts every live session that would lag more than the limit after `bytes` more. Their sends are
   // not in flight. They no longer count as clients.
@@ -97,7 +104,11 @@ class SessionTable {
   std::span<const std::byte> NextSendSlow(Session& session);
   void OnOwnSent(Session& session, uint32_t bytes);
   SessionExtra& Extra(Session& session);
+  // The bytes of the log to send next: never over the start of an epoch that is to be told first.
+  std::span<const std::byte> LogWindow(Session& session, uint64_t max);
+  void TellEpoch(Session& session);
   void Welcome(Session& session);
+  Gap Resume(Session& session);
   void Reposition(Session& session, BroadcastLog::Place place);
   // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
@@ -106,6 +117,7 @@ class SessionTable {
   Verdict Refuse(Session& session, ByeReason why, std::string_view what, uint64_t now_ns);
 
   BroadcastLog log_;
+  EpochList epochs_;
   ServerOptions options_;
   uint64_t turn_bytes_max_;
   uint64_t limit_ = ~uint64_t{0};

@@ -130,7 +130,8 @@ bool Consumer::SealHolds(uint64_t wal_seq, uint64_t meta, const void* payload) c
 // ones after it look like a gap.
 void Consumer::CheckSequenceSlow(Record* record) {
   const uint64_t expected = expected_wal_seq_;
-  const bool first = tail_ - 1 == first_position_;
+  const bool anew = tail_ - 1 == anew_position_ && record->wal_seq < expected;
+  const bool first = tail_ - 1 == first_position_ || anew;
   if (first || record->wal_seq > expected) expected_wal_seq_ = record->wal_seq + 1;
   if (first) return;
   if (record->wal_seq > expected) {
@@ -173,6 +174,7 @@ PollResult Consumer::PollSlow(Record* record) {
 PollResult Consumer::ReportEpoch(uint64_t epoch, RingState state) {
   epoch_ = epoch;
   MoveTo(tail_);
+  anew_position_ = tail_;  // sequences may begin anew: neither a gap nor a reorder
   if (state == RingState::kReplaced) {
     cold_->replaced = true;
     live_ = kNeverLive;  // nothing that its former owner may still write is ours to read
@@ -260,6 +262,10 @@ bool Consumer::LineIsOurs(uint64_t live) const {
 bool Consumer::valid() const {
   AcquireFence();  // after the caller's reads of the payload [evict]
   return LineIsOurs(view_);
+}
+
+uint64_t Consumer::epoch_position() const {
+  return header_->epoch_position.load(std::memory_order_acquire);
 }
 
 uint64_t Consumer::head() const { return header_->head.load(std::memory_order_acquire); }

@@ -95,6 +95,10 @@ class ServerSubscription {
         }
         connected_ = true;
         return {};
+      case ClientResult::kEpochChanged:
+        std::fprintf(stderr, "another producer owns the stream now (epoch %llu)\n",
+                     static_cast<unsigned long long>(client_->epoch()));
+        return {};
       case ClientResult::kSlowWarning:
         std::fprintf(stderr, "the server warns: %u bytes behind, the limit is %u\n",
                      client_->slow_warning().pending_bytes, client_->slow_warning().limit_bytes);

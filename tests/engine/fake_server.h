@@ -31,6 +31,7 @@ struct FakeWorld {
   std::atomic<bool> flushed{false};
   std::atomic<int> bye{0};
   std::mutex mutex;
+  std::vector<std::pair<uint64_t, bool>> epochs;                   // begun, and whether whole
   std::vector<std::pair<uint64_t, std::vector<uint8_t>>> records;  // wal_seq and payload
 
   size_t count() {
@@ -60,6 +61,10 @@ class FakeServer {
     const std::lock_guard<std::mutex> lock(world_->mutex);
     world_->records.emplace_back(record.wal_seq, std::vector<uint8_t>(bytes, bytes + record.size));
     return BroadcastResult::kOk;
+  }
+  void BeginEpoch(uint64_t epoch, bool whole) {
+    const std::lock_guard<std::mutex> lock(world_->mutex);
+    world_->epochs.emplace_back(epoch, whole);
   }
   Status Turn(uint64_t timeout_ns) {
     ++world_->turns;

@@ -269,6 +269,8 @@ TEST_F(RelayLoopTest, AClosedStreamThatKeepsItsNameIsTakenOverWithoutALostRecord
   StopRelay();
   ExpectRelayed(1, 501);
   EXPECT_EQ(relay_->stats().epoch_changes, 1u);
+  ASSERT_EQ(world_.epochs.size(), 2u);
+  EXPECT_EQ(world_.epochs[1], std::make_pair(second->epoch(), true));
 }
 
 TEST_F(RelayLoopTest, AStreamReplacedByOneOfOtherGeometryIsOpenedAgain) {
@@ -282,6 +284,27 @@ TEST_F(RelayLoopTest, AStreamReplacedByOneOfOtherGeometryIsOpenedAgain) {
   EXPECT_TRUE(Told("replaced by another"));
   StopRelay();
   ExpectRelayed(1, 3);
+  ASSERT_EQ(world_.epochs.size(), 2u);
+  EXPECT_EQ(world_.epochs[1], std::make_pair(second->epoch(), true));
+}
+
+TEST_F(RelayLoopTest, RecordsPublishedBeforeItAttachesToAReplacedStreamAreCountedAndTold) {
+  auto first = MakeProducer(stream_.name(), {.capacity = 64});
+  StartAttached(*first);
+  ASSERT_EQ(PublishOne(*first, 1), PublishResult::kOk);
+  ASSERT_TRUE(Relayed(1));
+  // Replaces the first, and has published before anybody can have attached.
+  const std::string name = stream_.name();
+  auto second = MakeProducer(name, {.capacity = 256, .slot_size = 512});
+  uint64_t seq = 0;
+  while (second->live_consumers() == 0) ASSERT_EQ(PublishOne(*second, ++seq), PublishResult::kOk);
+  ASSERT_EQ(PublishOne(*second, ++seq), PublishResult::kOk);
+  ASSERT_TRUE(Eventually([&] { return world_.sequences().back() == seq; }));
+  StopRelay();
+  const uint64_t relayed = world_.count() - 1;
+  EXPECT_EQ(relay_->stats().records_lost, seq - relayed);
+  ASSERT_EQ(world_.epochs.size(), 2u);
+  EXPECT_EQ(world_.epochs[1], std::make_pair(second->epoch(), relayed == seq));
 }
 
 TEST_F(RelayLoopTest, ACpuThatIsNotAllowedEndsTheRelayNamingThoseThatAre) {

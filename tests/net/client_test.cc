@@ -37,6 +37,13 @@ class ClientTest : public ::testing::TestWithParam<BackendChoice> {
   void WaitForClients(uint32_t count) {
     while (server_->client_count() != count) ASSERT_TRUE(server_->PollIo(1'000'000).ok());
   }
+  void WaitForWelcome(Client* client) {
+    Record record;
+    while (client->epoch() == 0) {
+      ASSERT_TRUE(server_->PollIo(0).ok());
+      ASSERT_EQ(client->Poll(&record, 100'000), ClientResult::kEmpty);
+    }
+  }
   void Send(uint64_t wal_seq) {
     ASSERT_EQ(server_->Broadcast({.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 3}),
               BroadcastResult::kOk);
@@ -229,6 +236,60 @@ TEST_P(ClientTest, ComesBackAfterAServerRestartAndReportsTheJumpAsAGap) {
   ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);
   EXPECT_EQ(client->expected_wal_seq(), 2u);
   EXPECT_EQ(client->reconnects(), 1u);
+}
+
+TEST_P(ClientTest, IsToldOfAnotherProducerAndTakesItsSequencesAsTheyBegin) {
+  StartServer({.epoch = 7});
+  auto client = MustConnect({.port = server_->port(), .reject_reorder = true});
+  WaitForWelcome(client.get());
+  Send(50);
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(client->epoch(), 7u);
+  server_->BeginEpoch(8, true);
+  Send(1);  // begins anew
+  Send(2);
+  server_->BeginEpoch(9, true);
+  Send(3);  // goes on
+  server_->BeginEpoch(10, true);
+  Send(9);  // a gap, for all that is known
+  server_->BeginEpoch(11, false);
+  Send(4);  // begins anew, and not with its first record
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kEpochChanged);
+  EXPECT_EQ(client->epoch(), 8u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 1u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kEpochChanged);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kEpochChanged);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);
+  EXPECT_EQ(client->expected_wal_seq(), 4u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kEpochChanged);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);
+  EXPECT_EQ(record.wal_seq, 4u);
+}
+
+TEST_P(ClientTest, ResumesFromAnotherServerInTheEpochOfItsLastRecord) {
+  StartServer({.epoch = 7});
+  const uint16_t port = server_->port();
+  auto client = MustConnect({.port = port, .reconnect = true, .retry_base_ms = 1});
+  WaitForWelcome(client.get());
+  Send(20);
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  server_ = nullptr;
+  StartServer({.port = port, .epoch = 7});
+  for (const uint64_t wal_seq : {19, 20, 21}) Send(wal_seq);
+  server_->BeginEpoch(8, true);
+  for (const uint64_t wal_seq : {1, 21}) Send(wal_seq);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kConnected);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 21u);
+  EXPECT_EQ(client->epoch(), 7u);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kEpochChanged);
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 1u);
 }
 
 TEST_P(ClientTest, SkipsWhatComesBeforeWelcomeWhenItResumes) {

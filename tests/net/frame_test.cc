@@ -75,16 +75,17 @@ TEST(FrameTest, FlippedBitsAreDetectedOrHarmless) {
 
 TEST(FrameTest, ControlFramesComeBackAsTheyWere) {
   std::vector<std::byte> bytes;
-  AppendHello(&bytes, {kWireVersion, 77});
+  AppendHello(&bytes, {kWireVersion, 77, 88});
   AppendSlowWarning(&bytes, {5, 6});
   Frame frame;
   ASSERT_EQ(ParseFrame(bytes, &frame), ParseResult::kFrame);
-  ASSERT_EQ(frame.bytes(), 32u);
+  ASSERT_EQ(frame.bytes(), 40u);
   Hello hello;
   ASSERT_TRUE(ParseHello(frame, &hello));
   EXPECT_EQ(hello.resume_from, 77u);
+  EXPECT_EQ(hello.epoch, 88u);
   SlowWarningFrame warning;
-  ASSERT_EQ(ParseFrame(std::span(bytes).subspan(32), &frame), ParseResult::kFrame);
+  ASSERT_EQ(ParseFrame(std::span(bytes).subspan(40), &frame), ParseResult::kFrame);
   ASSERT_TRUE(ParseSlowWarning(frame, &warning));
   EXPECT_EQ(warning.pending_bytes, 5u);
   EXPECT_EQ(warning.limit_bytes, 6u);

@@ -330,6 +330,24 @@ TEST_F(RingTest, AClosedStreamThatKeptItsNameIsResumedInPlace) {
   EXPECT_EQ(consumer->epoch(), producer->epoch());
 }
 
+TEST_F(RingTest, SequencesMayBeginAnewWithAnotherProducer) {
+  auto producer = MakeProducer({.unlink_on_close = false});
+  auto consumer = MakeConsumer({.reject_reorder = true});
+  (void)PublishText(*producer, 10, "ten");
+  producer.reset();
+  producer = MakeProducer();
+  for (const uint64_t wal_seq : {1, 2, 4}) (void)PublishText(*producer, wal_seq, "anew");
+  EXPECT_EQ(consumer->epoch_position(), 1u);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord) << "neither a gap nor a reorder";
+  EXPECT_EQ(record.wal_seq, 1u);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kGap);
+  EXPECT_EQ(consumer->expected_wal_seq(), 3u);
+}
+
 TEST_F(RingTest, LinesAreClaimedByIndexOrAnyFreeOne) {
   auto producer = MakeProducer({.max_consumers = 3});
   auto second = MakeConsumer({.consumer_index = 1});

@@ -43,9 +43,11 @@ enum class [[nodiscard]] ClientResult : uint8_t{
     kGap,           // a record, and sequences before it are missing
     kReorder,       // a record below the expected sequence (reject_reorder)
     kSlowWarning,   // the server warns: this client lags. No record; slow_warning() has the figures
-    kConnected,     // a reconnecting client has its connection back. No record
-    kEndOfStream,   // the server said that the stream has ended; final
-    kDisconnected,  // connection lost and not to come back; final. status() says why
+    kEpochChanged,  // what follows is another producer's: sequences may begin anew. A kGap on the
+                    // next record says that its first records will not come. No record
+    kConnected,      // a reconnecting client has its connection back. No record
+    kEndOfStream,    // the server said that the stream has ended; final
+    kDisconnected,   // connection lost and not to come back; final. status() says why
     kProtocolError,  // the peer sent what is no frame; final unless reconnecting. status() says
                      // what
 };
@@ -77,6 +79,7 @@ class OMBUS_API Client {
 
   virtual uint64_t wal_seq() const = 0;           // last sequence received, kept over reconnects
   virtual uint64_t expected_wal_seq() const = 0;  // what would have followed without the last gap
+  virtual uint64_t epoch() const = 0;  // of the producer, as the server said; 0: not known
   virtual SlowWarning slow_warning() const = 0;
   virtual uint32_t reconnects() const = 0;
   virtual Status status() const = 0;  // why the connection was last lost

@@ -38,7 +38,7 @@ struct ServerOptions {
   uint32_t send_buffer_bytes = 0;        // SO_SNDBUF; 0: the kernel's own tuning
   uint32_t turn_bytes_max = 256u << 10;  // per client and turn
   uint32_t drain_ms = 1000;              // how long a client that was cut is still drained
-  uint64_t epoch = 0;                    // told to clients in WELCOME
+  uint64_t epoch = 0;                    // told to clients in WELCOME; 0: not known
   BackendChoice backend = BackendChoice::kAuto;
 };
 
@@ -95,6 +95,11 @@ class OMBUS_API Server {
 
   // Encodes one record for all clients connected now. No I/O.
   virtual BroadcastResult Broadcast(const Record& record) = 0;
+
+  // What is broadcast from now on comes from another incarnation of the producer: sequences may
+  // begin anew, and clients that said HELLO are told so before its first record. `whole`: it is
+  // broadcast from its first record on; else they are told that its beginning is missing. No I/O.
+  virtual void BeginEpoch(uint64_t epoch, bool whole) = 0;
 
   // Accepts, sends, receives; waits up to timeout_ns for something to happen, 0 never waits.
   virtual Status PollIo(uint64_t timeout_ns) = 0;

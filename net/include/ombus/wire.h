@@ -23,8 +23,10 @@ inline constexpr uint8_t kTypeSlowWarning =
 
 // Types of control frames.
 enum class ControlType : uint8_t {
-  kHello = 1,    // client: version u16, reserved u16 + u32, resume_from u64 (0: live)
-  kWelcome = 2,  // server: version u16, reserved u16 + u32, epoch u64; wal_seq: first that follows
+  kHello = 1,    // client: version u16, reserved u16 + u32, resume_from u64 (0: live),
+                 // epoch u64 in which that counts (0: not known)
+  kWelcome = 2,  // server: version u16, reserved u16 + u32, epoch u64; wal_seq: first that follows.
+                 // Again before the first record of another epoch
   kGap = 3,      // server: from u64, to u64, why u32: sequences that will not come
   kHeartbeat = 4,
   kBye = 5,  // why u32, then text
@@ -41,6 +43,7 @@ enum class ByeReason : uint32_t {
 
 enum class GapReason : uint32_t {
   kNotRetained = 1,  // the server no longer has what HELLO asked for
+  kEpochStart = 2,   // what an epoch began with, up to `to`, never reached the server or is gone
 };
 
 }  // namespace ombus

@@ -99,6 +99,8 @@ class OMBUS_API Consumer {
   uint64_t tail() const { return tail_; }  // next position to read
   uint64_t head() const;                   // the producer's, as last stored
   uint64_t epoch() const { return epoch_; }
+  // The position at which the producer's epoch began, as the object says now.
+  uint64_t epoch_position() const;
   uint64_t wal_seq() const { return wal_seq_; }  // last sequence read
   // What would have followed without the gap last reported.
   uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
@@ -166,7 +168,8 @@ class OMBUS_API Consumer {
   uint32_t index_ = 0;
   bool reject_reorder_ = false;
   uint32_t empty_polls_ = 0;
-  uint64_t first_position_ = 0;  // of the first record; it reports no gap
+  uint64_t first_position_ = 0;            // of the first record; it reports no gap
+  uint64_t anew_position_ = ~uint64_t{0};  // of an epoch's first record; it may begin anew
   uint64_t gap_expected_wal_seq_ = 0;
   uint64_t lost_records_ = 0;
   std::unique_ptr<Cold> cold_;
