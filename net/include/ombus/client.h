@@ -45,9 +45,9 @@ enum class [[nodiscard]] ClientResult : uint8_t{
     kSlowWarning,   // the server warns: this client lags. No record; slow_warning() has the figures
     kEpochChanged,  // what follows is another producer's: sequences may begin anew. A kGap on the
                     // next record says that its first records will not come. No record
-    kConnected,      // a reconnecting client has its connection back. No record
-    kEndOfStream,    // the server said that the stream has ended; final
-    kDisconnected,   // connection lost and not to come back; final. status() says why
+    kConnected,     // a reconnecting client has its connection back. No record
+    kEndOfStream,   // the server said that the stream has ended; final
+    kDisconnected,  // connection lost and not to come back; final. status() says why
     kProtocolError,  // the peer sent what is no frame; final unless reconnecting. status() says
                      // what
 };

@@ -1,0 +1,104 @@
+// Where a session goes on when it says HELLO, and what it is told of epochs on its way: the part of
+// SessionTable that looks back in the log.
+#include <algorithm>
+
+#include "net/session_table.h"
+
+namespace ombus::net {
+namespace {
+
+// Says that what an epoch began with, before the sequence `first`, will not come.
+void AppendEpochGap(std::vector<std::byte>* out, uint64_t first) {
+  AppendGap(out, {0, first == 0 ? 0 : first - 1, static_cast<uint32_t>(GapReason::kEpochStart)});
+}
+
+}  // namespace
+
+std::span<const std::byte> SessionTable::LogWindow(Session& session, uint64_t max) {
+  const uint64_t next = session.extra->epochs_told;
+  if (!session.said_hello || next >= epochs_.count()) return log_.Window(session.cursor, max);
+  const uint64_t start = epochs_.at(next).position;
+  if (session.cursor < start) {
+    return log_.Window(session.cursor, std::min(max, start - session.cursor));
+  }
+  if (session.cursor != log_.head()) TellEpoch(session);
+  return {};
+}
+
+// At a boundary, before the first record that this client gets of an epoch.
+void SessionTable::TellEpoch(Session& session) {
+  SessionExtra& extra = *session.extra;
+  const uint64_t number = epochs_.NumberAt(session.cursor);
+  const EpochStart& start = epochs_.at(number);
+  extra.epochs_told = number + 1;
+  if (start.epoch == 0) return;
+  const uint64_t first = log_.WalSeqAt(session.cursor);
+  AppendWelcome(&extra.own, {kWireVersion, start.epoch, first});
+  if (!start.whole && session.cursor == start.position) AppendEpochGap(&extra.own, first);
+}
+
+void SessionTable::BeginEpoch(uint64_t epoch, bool whole) {
+  if (epoch == epochs_.latest().epoch) return;
+  epochs_.Begin({.epoch = epoch,
+                 .position = log_.head(),
+                 .frame = log_.frames(),
+                 .last_wal_seq = log_.last_wal_seq(),
+                 .whole = whole});
+  if (log_.head() > log_.bytes()) epochs_.ForgetBefore(log_.head() - log_.bytes());
+}
+
+// At a boundary: answers HELLO.
+void SessionTable::Welcome(Session& session) {
+  SessionExtra& extra = *session.extra;
+  extra.hello_waits = false;
+  const Gap gap = extra.hello.resume_from != 0 && log_.frames() != 0 ? Resume(session) : Gap{};
+  const uint64_t number = epochs_.NumberAt(session.cursor);
+  const bool live = session.cursor == log_.head();
+  // At the head the epoch that begins there is told with its first record, when that is known.
+  const EpochStart& start = epochs_.at(number);
+  const bool begins = live && start.position == session.cursor && (number > 0 || start.epoch == 0);
+  extra.epochs_told = begins ? number : number + 1;
+  uint64_t first = log_.frames() == 0 || begins ? 0 : log_.last_wal_seq() + 1;
+  if (!live) first = log_.WalSeqAt(session.cursor);
+  const uint64_t epoch = begins && number > 0 ? epochs_.at(number - 1).epoch : start.epoch;
+  AppendWelcome(&extra.own, {kWireVersion, epoch, first});
+  if (gap.why != 0) AppendGap(&extra.own, gap);
+}
+
+// Moves the session to what HELLO asks for if that is still here, else to the oldest that is, and
+// says what is missing. Not further back than half of what it may lag: else the next broadcast
+// would cut it.
+Gap SessionTable::Resume(Session& session) {
+  const Hello& hello = session.extra->hello;
+  const uint64_t head = log_.head(), reach = lag_max() / 2;
+  const auto number = epochs_.Find(hello.epoch);
+  BroadcastLog::Place begin, end{head, log_.frames()};
+  if (number.has_value()) {
+    begin = {epochs_.at(*number).position, epochs_.at(*number).frame};
+    uint64_t last = log_.last_wal_seq();
+    if (*number + 1 < epochs_.count()) {
+      const EpochStart& next = epochs_.at(*number + 1);
+      end = {next.position, next.frame};
+      last = next.last_wal_seq;
+    }
+    auto found = log_.Find(hello.resume_from, begin);
+    if (hello.resume_from > last || begin.position == end.position) found = end;
+    if (found.has_value() && head - found->position <= reach) {
+      Reposition(session, *found);
+      return {};
+    }
+  }
+  auto oldest = log_.Oldest(reach);
+  if (oldest.has_value() && oldest->position < begin.position) oldest = begin;
+  // Nothing old enough to go back to, nothing to repeat: on from the head.
+  if (!oldest.has_value() || oldest->position == head) oldest = {head, log_.frames()};
+  Reposition(session, *oldest);
+  const bool same_epoch = number.has_value() && oldest->position < end.position;
+  const uint64_t next =
+      oldest->position == head ? log_.last_wal_seq() + 1 : log_.WalSeqAt(oldest->position);
+  if (next == 0 || (same_epoch && next <= hello.resume_from)) return {};
+  return {same_epoch ? hello.resume_from : 0, next - 1,
+          static_cast<uint32_t>(same_epoch ? GapReason::kNotRetained : GapReason::kEpochStart)};
+}
+
+}  // namespace ombus::net
