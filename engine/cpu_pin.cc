@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "ring/system_error.h"
+
 namespace ombus::engine {
 namespace {
 
@@ -28,12 +30,12 @@ bool ReadMask(CpuMask* mask) {
 }
 
 Status PinError(int cpu, int error) {
-  const char* name = strerrorname_np(error);
-  return Status(error == EPERM ? StatusCode::kPermissionDenied : StatusCode::kInvalidArgument,
-                "sched_setaffinity \"cpu " + std::to_string(cpu) +
-                    "\": " + (name ? name : "error") +
-                    "; choose one of the cpus this process may use: " + AllowedCpus() +
-                    " (taskset and the cgroup's cpuset decide)");
+  const Status status =
+      SystemError("sched_setaffinity", "cpu " + std::to_string(cpu), error,
+                  "choose one of the cpus this process may use: " + AllowedCpus() +
+                      " (taskset and the cgroup's cpuset decide)");
+  if (error == EPERM) return status;
+  return Status(StatusCode::kInvalidArgument, status.message());
 }
 
 }  // namespace

@@ -4,16 +4,11 @@
 #ifndef OMBUS_ENGINE_RELAY_CLOCK_H_
 #define OMBUS_ENGINE_RELAY_CLOCK_H_
 
-#include <chrono>
 #include <cstdint>
 
-namespace ombus::engine {
+#include "ring/clock.h"  // NowNs
 
-inline uint64_t NowNs() {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                   std::chrono::steady_clock::now().time_since_epoch())
-                                   .count());
-}
+namespace ombus::engine {
 
 // "For ever" stays for ever.
 inline constexpr uint64_t MillisToNs(uint64_t millis) {

@@ -6,18 +6,15 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
-#include <string>
+
+#include "ring/system_error.h"
 
 namespace ombus::engine {
 namespace {
 
 Status WakeError(const char* call, int error) {
-  const bool none_left = error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOSPC;
-  const char* name = strerrorname_np(error);
-  return Status(none_left ? StatusCode::kResourceExhausted : StatusCode::kUnsupported,
-                std::string(call) + " \"relay wake-up\": " + (name ? name : "error") +
-                    "; raise the limit of open files (ulimit -n, fs.epoll.max_user_watches)");
+  return SystemError(call, "relay wake-up", error,
+                     "raise the limit of open files (ulimit -n, fs.epoll.max_user_watches)");
 }
 
 }  // namespace

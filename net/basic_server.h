@@ -23,6 +23,7 @@
 #include "net/session_table.h"
 #include "net/socket.h"
 #include "ombus/server.h"
+#include "ring/base/above_stdio.h"
 
 namespace ombus::net {
 

@@ -198,10 +198,11 @@ void BasicServer<B>::OnCompletion(const Completion& done) {
 template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
   if (result >= 0) {
-    const sockaddr_storage peer = PrepareClientSocket(result, table_.options().send_buffer_bytes);
-    Result<SocketId> id = backend_->Adopt(result);
+    const int fd = AboveStdio(result);
+    const sockaddr_storage peer = PrepareClientSocket(fd, table_.options().send_buffer_bytes);
+    Result<SocketId> id = backend_->Adopt(fd);
     if (!id.ok()) {
-      close(result);
+      close(fd);
       ++table_.counters().accept_failures;
       table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
     } else if (table_.live() >= table_.options().max_clients || shutting_down_) {

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "ring/base/above_stdio.h"
 
 namespace ombus::net {
 namespace {
@@ -65,7 +66,7 @@ std::string RemedyForListen(int error, uint16_t port) {
 }
 
 Result<UniqueFd> NewSocket(int family) {
-  UniqueFd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+  UniqueFd fd(AboveStdio(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP)));
   if (!fd.ok()) {
     return SystemStatus("socket", family == AF_INET6 ? "IPv6" : "IPv4", errno,
                         "check the descriptor limit (ulimit -n)");

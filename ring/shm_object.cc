@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "ring/base/above_stdio.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -60,7 +61,7 @@ Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, in
   ShmObject object;
   object.name_ = name;
   object.access_ = access;
-  object.fd_ = shm_open(name.c_str(), flags, mode);  // close-on-exec by itself
+  object.fd_ = AboveStdio(shm_open(name.c_str(), flags, mode));  // close-on-exec by itself
   if (object.fd_ < 0) return SystemError("shm_open", name, errno);
   struct stat info = {};
   if (fstat(object.fd_, &info) != 0) return SystemError("fstat", name, errno);

@@ -10,15 +10,10 @@
 #include <string>
 
 #include "ombus/status.h"
+#include "ring/clock.h"  // NowNs
 #include "tools/errno_status.h"
 
 namespace ombus::tools {
-
-inline uint64_t NowNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 inline void SleepNs(uint64_t ns) {
   const timespec time{static_cast<time_t>(ns / 1'000'000'000),

@@ -5,12 +5,14 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tools/address.h"
@@ -71,6 +73,8 @@ struct Lane {
   std::thread thread;
   Status result;
   std::atomic<bool> finished = false;
+  bool told = false;  // its end, to the operator
+  int exit_code = kExitOk;
 };
 
 void ApplyWords(Options* o) {
@@ -161,11 +165,20 @@ void PrintStats(const std::string& stream, const RelayStats& stats) {
                HumanNs(static_cast<double>(stats.turn_ns.max())).c_str());
 }
 
-bool AllFinished(const std::vector<std::unique_ptr<Lane>>& lanes) {
-  for (const auto& lane : lanes) {
-    if (!lane->finished.load(std::memory_order_acquire)) return false;
+// Tells at once of each relay that has returned since the last call: the others go on, and nobody
+// must learn from them alone that one stream is no longer served. True: all have returned.
+bool TellFinished(const Options& options, const std::vector<std::unique_ptr<Lane>>& lanes) {
+  bool all = true;
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    Lane& lane = *lanes[i];
+    if (!lane.finished.load(std::memory_order_acquire)) {
+      all = false;
+    } else if (!std::exchange(lane.told, true)) {
+      PrintStats(options.streams[i], lane.relay->stats());
+      if (!lane.result.ok()) lane.exit_code = Fail(kText, lane.result);
+    }
   }
-  return true;
+  return all;
 }
 
 // Until all relays have returned; passes on stop signals and prints statistics meanwhile.
@@ -174,7 +187,7 @@ void Supervise(const Options& options, const sigset_t& signals,
   const uint64_t interval =
       options.stats_interval_ns == 0 ? 60'000'000'000 : options.stats_interval_ns;
   bool stopping = false;
-  while (!AllFinished(lanes)) {
+  while (!TellFinished(options, lanes)) {
     const timespec wait{static_cast<time_t>(interval / 1'000'000'000),
                         static_cast<long>(interval % 1'000'000'000)};
     const int number = sigtimedwait(&signals, nullptr, &wait);
@@ -184,7 +197,7 @@ void Supervise(const Options& options, const sigset_t& signals,
       for (const auto& lane : lanes) lane->relay->Stop();
     } else if (number < 0 && errno == EAGAIN && options.stats_interval_ns != 0) {
       for (size_t i = 0; i < lanes.size(); ++i) {
-        PrintStats(options.streams[i], lanes[i]->relay->stats());
+        if (!lanes[i]->told) PrintStats(options.streams[i], lanes[i]->relay->stats());
       }
     }
   }
@@ -221,10 +234,9 @@ int RunRelay(Arguments args) {
   }
   for (const auto& lane : lanes) StartLane(lane.get());
   Supervise(options, signals, lanes);
-  for (size_t i = 0; i < lanes.size(); ++i) {
-    lanes[i]->thread.join();
-    PrintStats(options.streams[i], lanes[i]->relay->stats());
-    if (!lanes[i]->result.ok()) exit_code = Fail(kText, lanes[i]->result);
+  for (const auto& lane : lanes) {
+    lane->thread.join();
+    exit_code = std::max(exit_code, lane->exit_code);
   }
   return exit_code;
 }

@@ -11,6 +11,8 @@
 #include <string>
 #include <utility>
 
+#include "tests/net/in_child.h"
+
 namespace ombus::net {
 namespace {
 
@@ -111,6 +113,17 @@ TEST(PeerName, OfASocketWithoutAPeerIsUnknown) {
   const Result<UniqueFd> fresh = NewTcpSocket(*ParseAddress("127.0.0.1", 1));
   EXPECT_EQ(PeerName(fresh->get()), "unknown peer");
   EXPECT_EQ(PeerName(-1), "unknown peer");
+}
+
+TEST(NewTcpSocket, IsNeverOneOfTheStandardDescriptors) {
+  EXPECT_EQ(InChild([] {
+              for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
+              const Result<UniqueFd> fresh = NewTcpSocket(*ParseAddress("127.0.0.1", 1));
+              const Result<UniqueFd> listener = Listen("127.0.0.1", 0, 1);
+              const bool above = fresh->get() > STDERR_FILENO && listener->get() > STDERR_FILENO;
+              return above && !IsOpen(STDIN_FILENO) && !IsOpen(STDOUT_FILENO);
+            }),
+            0);
 }
 
 TEST(SetNoDelay, SwitchesItOn) {

@@ -353,5 +353,24 @@ TEST_F(RingProcessTest, CloseWakesSleepers) {
   EXPECT_EQ(child.Wait(), 0);
 }
 
+TEST_F(RingProcessTest, AHostWithItsStandardDescriptorsClosedPrintsIntoNoRing) {
+  ChildProcess child([&](ChildProcess::Parent parent) {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
+    auto producer = Producer::Create({.name = name_.str()});
+    auto consumer = Consumer::Open({.name = name_.str()});
+    if (!producer.ok() || !consumer.ok()) return 2;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      if (write(fd, "what a program prints", 21) >= 0) return 3;
+    }
+    parent.Tell();
+    parent.Await();
+    return 0;
+  });
+  ASSERT_TRUE(child.Await()) << child.Wait();
+  EXPECT_TRUE(Consumer::Open({.name = name_.str()}).ok());
+  child.Tell();
+  EXPECT_EQ(child.Wait(), 0);
+}
+
 }  // namespace
 }  // namespace ombus

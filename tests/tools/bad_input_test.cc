@@ -148,6 +148,17 @@ TEST_F(BadInput, AServerThatSendsGarbageIsGivenUp) {
   close(peer);
 }
 
+TEST_F(BadInput, AStreamThatCannotBeRelayedIsToldWhileTheOthersGoOn) {
+  WriteFile("/dev/shm" + stream_, std::string(8192, 'G'));
+  CommandProcess relay(folder_,
+                       {"relay", "--stream", stream_ + "-waited-for", "--stream", stream_});
+  EXPECT_TRUE(Eventually([&] { return relay.Err().find(stream_ + "\"") != std::string::npos; }))
+      << relay.Err();
+  EXPECT_TRUE(relay.Running());
+  relay.Signal(SIGTERM);
+  EXPECT_EQ(relay.Wait(), kFailure);
+}
+
 TEST_F(BadInput, AStdoutThatIsClosedFullOrGoneEndsOnlyThatReader) {
   const std::string input = folder_ + "/input";
   WriteFile(input, std::string(200'000, '\n'));
