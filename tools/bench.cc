@@ -24,6 +24,8 @@ constexpr CommandText kText = {
     "  ipc        producer and consumer in two processes\n"
     "  tcp        server and client in two processes, --clients of them\n"
     "  relay      producer, ring, relay, --clients over TCP, lossless\n"
+    "  fanout     a server on each back end against bare sends and the usual poll server,\n"
+    "             each of --sweep-clients with each of --windows\n"
     "  rtt        busy ping-pong through server and client, against bare send and recv\n"
     "  both       shm and tcp\n"
     "Figures are the median of --runs, with minimum and maximum. Processes are placed on --cpus\n"
@@ -39,7 +41,8 @@ FlagTable FlagsOf(Options* o) {
   BenchOptions* b = &o->bench;
   return {
       {"mode", "MODE", "what to measure",
-       Choice{&b->mode, {"shm", "shm-mixed", "pub", "poll", "ipc", "tcp", "relay", "rtt", "both"}}},
+       Choice{&b->mode,
+              {"shm", "shm-mixed", "pub", "poll", "ipc", "tcp", "relay", "fanout", "rtt", "both"}}},
       {"shm-iters", "N", "records through the ring per run",
        Number{&b->shm_iters, 1, 1'000'000'000}},
       {"shm-batch", "N", "records published at once",
@@ -54,6 +57,14 @@ FlagTable FlagsOf(Options* o) {
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"timeout-s", "TIME", "give up on a run after so long",
        Duration{&b->timeout_ns, 1'000'000'000}},
+      {"sweep-clients", "N,M", "client counts of fanout", NumberList{&b->sweep_clients, 1, 20'000}},
+      {"windows", "N,M", "frames that a turn of fanout sends to each client",
+       NumberList{&b->windows, 1, 65'536}},
+      {"block-ms", "TIME", "how long one contender of fanout sends before the next",
+       Duration{&b->block_ns}},
+      {"idle-clients", "N", "fanout: so many more on a second server of the same thread",
+       Number32{&b->idle_clients, 0, 20'000}},
+      {"check-all", "", "fanout: look at every frame, not at two of each read", &b->check_all},
       {"json", "", "an object a line", &o->json},
   };
 }
@@ -64,13 +75,29 @@ struct Mode {
 };
 
 constexpr Mode kModes[] = {
-    {"shm", BenchShm},     {"shm-mixed", BenchShmMixed},
-    {"pub", BenchPub},     {"poll", BenchPoll},
-    {"ipc", BenchIpc},     {"tcp", BenchTcp},
-    {"relay", BenchRelay}, {"rtt", BenchRtt},
+    {"shm", BenchShm},       {"shm-mixed", BenchShmMixed},
+    {"pub", BenchPub},       {"poll", BenchPoll},
+    {"ipc", BenchIpc},       {"tcp", BenchTcp},
+    {"relay", BenchRelay},   {"rtt", BenchRtt},
+    {"fanout", BenchFanout},
 };
 
+// fanout has a result per cell of its sweep, the others one.
+std::vector<BenchOptions> CellsOf(const BenchOptions& options) {
+  if (options.mode != "fanout") return {options};
+  std::vector<BenchOptions> cells;
+  for (const uint32_t clients : options.sweep_clients) {
+    for (const uint32_t frames : options.windows) {
+      BenchOptions& cell = cells.emplace_back(options);
+      cell.clients = clients;
+      cell.window_frames = frames;
+    }
+  }
+  return cells;
+}
+
 std::string HumanValue(const std::string& name, double value) {
+  if (name.ends_with("gb_per_s")) return Fixed(value, 2);
   if (name.ends_with("_per_s")) {
     return name.starts_with("bytes") ? HumanBytes(value) + "/s" : HumanRate(value);
   }
@@ -131,14 +158,16 @@ int RunBench(Arguments args) {
   for (const Mode& mode : kModes) {
     const bool both = options.bench.mode == "both" && (mode.name == "shm" || mode.name == "tcp");
     if (mode.name != options.bench.mode && !both) continue;
-    const Result<BenchResult> result = mode.run(options.bench);
-    if (!result.ok()) return Fail(kText, result.status());
-    if (options.json) {
-      std::printf("%s\n", result->Json().text().c_str());
-    } else {
-      PrintResult(*result);
+    for (const BenchOptions& cell : CellsOf(options.bench)) {
+      const Result<BenchResult> result = mode.run(cell);
+      if (!result.ok()) return Fail(kText, result.status());
+      if (options.json) {
+        std::printf("%s\n", result->Json().text().c_str());
+      } else {
+        PrintResult(*result);
+      }
+      if (std::fflush(stdout) != 0) return kExitFailure;
     }
-    if (std::fflush(stdout) != 0) return kExitFailure;
   }
   return kExitOk;
 }

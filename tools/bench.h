@@ -26,6 +26,13 @@ struct BenchOptions {
   uint32_t capacity = 4096;
   BackendChoice backend = BackendChoice::kAuto;
   uint64_t timeout_ns = 60'000'000'000;  // per run
+  // fanout alone
+  std::vector<uint32_t> sweep_clients = {1, 16, 64, 256, 1000};
+  std::vector<uint32_t> windows = {16, 256, 819};  // frames; of 80 bytes: 1.25, 20 and 64 KiB
+  uint32_t window_frames = 256;                    // of this cell of the sweep
+  uint64_t block_ns = 10'000'000;                  // of one contender before the next
+  uint32_t idle_clients = 0;
+  bool check_all = false;
 
   int cpu(size_t i) const { return cpus.empty() ? -1 : cpus[i % cpus.size()]; }
 };
@@ -59,6 +66,8 @@ Result<BenchResult> BenchIpc(const BenchOptions& options);    // two processes
 Result<BenchResult> BenchTcp(const BenchOptions& options);    // server and client, two processes
 Result<BenchResult> BenchRelay(const BenchOptions& options);  // producer, ring, relay, clients
 Result<BenchResult> BenchRtt(const BenchOptions& options);    // against a bare ping-pong
+// One cell of the sweep: options.clients and options.window_frames.
+Result<BenchResult> BenchFanout(const BenchOptions& options);  // against bare sends and poll
 
 }  // namespace ombus::tools
 

@@ -44,6 +44,13 @@ struct DefaultText {
     for (int cpu : *target.cpus) text += (text.empty() ? "" : ",") + std::to_string(cpu);
     return text;
   }
+  std::string operator()(const NumberList& target) const {
+    std::string text;
+    for (uint32_t value : *target.values) {
+      text += (text.empty() ? "" : ",") + std::to_string(value);
+    }
+    return text;
+  }
 };
 
 size_t EditDistance(std::string_view a, std::string_view b) {

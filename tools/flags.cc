@@ -91,6 +91,24 @@ struct Setter {
     *target.cpus = std::move(cpus);
     return {};
   }
+  Status operator()(const NumberList& target) const {
+    std::vector<uint32_t> values;
+    std::string_view rest = text;
+    while (true) {
+      const size_t comma = rest.find(',');
+      uint64_t value = 0;
+      if (!ParseNumber(rest.substr(0, comma), &value) || value < target.min || value > target.max) {
+        return Refuse(flag, text,
+                      "give numbers from " + std::to_string(target.min) + " to " +
+                          std::to_string(target.max) + " such as 1,16,256");
+      }
+      values.push_back(static_cast<uint32_t>(value));
+      if (comma == std::string_view::npos) break;
+      rest.remove_prefix(comma + 1);
+    }
+    *target.values = std::move(values);
+    return {};
+  }
 };
 
 const Flag* Find(const FlagTable& flags, std::string_view name) {

@@ -59,13 +59,20 @@ struct CpuList {
   std::vector<int>* cpus;
 };
 
+// "1,16,256": whole numbers in [min, max].
+struct NumberList {
+  std::vector<uint32_t>* values;
+  uint32_t min = 0;
+  uint32_t max = ~uint32_t{0};
+};
+
 struct Flag {
   std::string_view name;   // without the dashes
   std::string_view value;  // what stands for the value in the help; empty for a switch
   std::string_view help;
   // bool: a switch; string: free text; vector of strings: may be given again and again.
   std::variant<bool*, std::string*, std::vector<std::string>*, Number, Number32, Duration, Bytes,
-               Choice, CpuList>
+               Choice, CpuList, NumberList>
       target;
 };
 

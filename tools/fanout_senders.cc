@@ -1,0 +1,253 @@
+#include "tools/fanout_senders.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+#include "net/frame.h"
+#include "net/socket.h"
+#include "ombus/server.h"
+#include "tools/bench_content.h"
+#include "tools/cpu.h"
+
+namespace ombus::tools {
+namespace {
+
+constexpr int kPollMs = 100;  // between two looks at the deadline
+constexpr size_t kClassicBufferBytes = 256u << 10;
+
+Status Late() {
+  return {StatusCode::kUnavailable,
+          "bench \"fanout\": ETIMEDOUT; the receivers do not keep up; raise --timeout-s"};
+}
+
+// Blocking and non-blocking servers take the same listener and the same options of the socket.
+Result<std::vector<net::UniqueFd>> AcceptAll(const FanoutSetting& setting,
+                                             std::atomic<uint32_t>* port) {
+  Result<net::UniqueFd> listener = net::Listen("127.0.0.1", 0, 1024);
+  if (!listener.ok()) return listener.status();
+  port->store(net::LocalPort(listener->get()), std::memory_order_release);
+  std::vector<net::UniqueFd> sockets;
+  while (sockets.size() < setting.clients) {
+    pollfd ready{listener->get(), POLLIN, 0};
+    if (poll(&ready, 1, kPollMs) == 0 && NowNs() > setting.deadline_ns) return Late();
+    net::UniqueFd fd(accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd.ok() && (errno == EAGAIN || errno == ECONNABORTED)) continue;
+    if (!fd.ok()) {
+      return ErrnoStatus("accept4", "127.0.0.1", errno, "raise ulimit -n, or give fewer clients");
+    }
+    net::SetNoDelay(fd.get());
+    sockets.push_back(std::move(fd));
+  }
+  return sockets;
+}
+
+class BareSender final : public FanoutSender {
+ public:
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
+              std::atomic<uint32_t>*) override {
+    setting_ = setting;
+    const size_t frame = net::FrameBytes(setting.payload_bytes);
+    window_.resize(frame * setting.window_frames);
+    BenchWriter writer(setting.payload_bytes);
+    for (size_t i = 0; i < setting.window_frames; ++i) {
+      net::EncodeFrame(window_.data() + i * frame, writer.Next());
+    }
+    auto sockets = AcceptAll(setting, port);
+    if (!sockets.ok()) return sockets.status();
+    sockets_ = std::move(*sockets);
+    return {};
+  }
+  Status SendWindow() override {
+    for (const net::UniqueFd& socket : sockets_) {
+      size_t sent = 0;
+      while (true) {
+        ++system_calls_;
+        const ssize_t n = send(socket.get(), window_.data() + sent, window_.size() - sent,
+                               MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0) sent += static_cast<size_t>(n);
+        if (sent == window_.size()) break;
+        if (n < 0 && errno != EAGAIN) {
+          return ErrnoStatus("send", "client", errno, "see what became of the receivers");
+        }
+        if (Status waited = WaitForRoom(socket.get()); !waited.ok()) return waited;
+      }
+    }
+    return {};
+  }
+  Status Flush() override { return {}; }
+  uint64_t system_calls() const override { return system_calls_; }
+
+ private:
+  Status WaitForRoom(int fd) {
+    ++system_calls_;
+    pollfd full{fd, POLLOUT, 0};
+    return poll(&full, 1, kPollMs) == 0 && NowNs() > setting_.deadline_ns ? Late() : Status();
+  }
+
+  FanoutSetting setting_;
+  std::vector<std::byte> window_;
+  std::vector<net::UniqueFd> sockets_;
+  uint64_t system_calls_ = 0;
+};
+
+// As servers without a shared log do it.
+class ClassicSender final : public FanoutSender {
+ public:
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
+              std::atomic<uint32_t>*) override {
+    setting_ = setting;
+    writer_ = std::make_unique<BenchWriter>(setting.payload_bytes);
+    frame_.resize(net::FrameBytes(setting.payload_bytes));
+    auto sockets = AcceptAll(setting, port);
+    if (!sockets.ok()) return sockets.status();
+    for (net::UniqueFd& socket : *sockets) {
+      clients_.push_back({std::move(socket), std::vector<std::byte>(kClassicBufferBytes)});
+      polled_.push_back({clients_.back().socket.get(), POLLOUT, 0});
+    }
+    return {};
+  }
+  Status SendWindow() override {
+    for (uint32_t i = 0; i < setting_.window_frames; ++i) {
+      net::EncodeFrame(frame_.data(), writer_->Next());
+      for (Client& client : clients_) {
+        while (kClassicBufferBytes - client.filled < frame_.size()) {
+          if (Status sent = PollAndSend(kPollMs); !sent.ok()) return sent;
+        }
+        std::memcpy(client.buffer.data() + client.filled, frame_.data(), frame_.size());
+        client.filled += frame_.size();
+      }
+    }
+    return PollAndSend(0);
+  }
+  Status Flush() override {
+    while (std::any_of(clients_.begin(), clients_.end(),
+                       [](const Client& client) { return client.filled != 0; })) {
+      if (Status sent = PollAndSend(kPollMs); !sent.ok()) return sent;
+    }
+    return {};
+  }
+  uint64_t system_calls() const override { return system_calls_; }
+
+ private:
+  struct Client {
+    net::UniqueFd socket;
+    std::vector<std::byte> buffer;
+    size_t filled = 0, sent = 0;
+  };
+
+  Status PollAndSend(int wait_ms) {
+    for (size_t i = 0; i < clients_.size(); ++i) {
+      polled_[i].events = clients_[i].filled != 0 ? POLLOUT : 0;
+    }
+    ++system_calls_;
+    const int ready = poll(polled_.data(), polled_.size(), wait_ms);
+    if (ready == 0 && wait_ms != 0 && NowNs() > setting_.deadline_ns) return Late();
+    for (size_t i = 0; i < clients_.size(); ++i) {
+      if ((polled_[i].revents & POLLOUT) == 0) continue;
+      if (Status sent = SendTo(&clients_[i]); !sent.ok()) return sent;
+    }
+    return {};
+  }
+  Status SendTo(Client* client) {
+    ++system_calls_;
+    const ssize_t n = send(client->socket.get(), client->buffer.data() + client->sent,
+                           client->filled - client->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN) {
+      return ErrnoStatus("send", "client", errno, "see what became of the receivers");
+    }
+    if (n > 0) client->sent += static_cast<size_t>(n);
+    if (client->sent == client->filled) client->sent = client->filled = 0;
+    if (client->sent > kClassicBufferBytes / 2) {
+      client->filled -= client->sent;
+      std::memmove(client->buffer.data(), client->buffer.data() + client->sent, client->filled);
+      client->sent = 0;
+    }
+    return {};
+  }
+
+  FanoutSetting setting_;
+  std::unique_ptr<BenchWriter> writer_;
+  std::vector<std::byte> frame_;
+  std::vector<Client> clients_;
+  std::vector<pollfd> polled_;
+  uint64_t system_calls_ = 0;
+};
+
+class OmbusSender final : public FanoutSender {
+ public:
+  explicit OmbusSender(BackendChoice backend) : backend_(backend) {}
+
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
+              std::atomic<uint32_t>* idle_port) override {
+    setting_ = setting;
+    writer_ = std::make_unique<BenchWriter>(setting.payload_bytes);
+    if (setting.idle_clients != 0) {
+      if (Status opened = Serve(setting.idle_clients, idle_port, &idle_); !opened.ok()) {
+        return opened;
+      }
+    }
+    return Serve(setting.clients, port, &server_);
+  }
+  Status SendWindow() override {
+    for (uint32_t i = 0; i < setting_.window_frames; ++i) {
+      const Record record = writer_->Next();
+      while (server_->Broadcast(record) != BroadcastResult::kOk) {
+        if (Status polled = server_->PollIo(100'000); !polled.ok()) return polled;
+        if (NowNs() > setting_.deadline_ns) return Late();
+      }
+    }
+    if (idle_ != nullptr) {
+      if (Status polled = idle_->PollIo(0); !polled.ok()) return polled;
+    }
+    return server_->PollIo(0);
+  }
+  Status Flush() override {
+    const uint64_t now_ns = NowNs();
+    if (now_ns >= setting_.deadline_ns || !server_->Flush(setting_.deadline_ns - now_ns)) {
+      return Late();
+    }
+    return {};
+  }
+  uint64_t system_calls() const override {
+    return server_->stats().enters + (idle_ == nullptr ? 0 : idle_->stats().enters);
+  }
+
+ private:
+  Status Serve(uint32_t clients, std::atomic<uint32_t>* port, std::unique_ptr<Server>* into) {
+    ServerOptions options;
+    options.max_clients = clients;
+    options.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
+    options.slow_wait_ms = 60'000;
+    options.backend = backend_;
+    auto server = Server::Create(options);
+    if (!server.ok()) return server.status();
+    port->store((*server)->port(), std::memory_order_release);
+    while ((*server)->client_count() < clients) {
+      if (Status polled = (*server)->PollIo(1'000'000); !polled.ok()) return polled;
+      if (NowNs() > setting_.deadline_ns) return Late();
+    }
+    *into = std::move(*server);
+    return {};
+  }
+
+  const BackendChoice backend_;
+  FanoutSetting setting_;
+  std::unique_ptr<BenchWriter> writer_;
+  std::unique_ptr<Server> server_, idle_;
+};
+
+}  // namespace
+
+std::unique_ptr<FanoutSender> NewBareSender() { return std::make_unique<BareSender>(); }
+std::unique_ptr<FanoutSender> NewClassicSender() { return std::make_unique<ClassicSender>(); }
+std::unique_ptr<FanoutSender> NewOmbusSender(BackendChoice backend) {
+  return std::make_unique<OmbusSender>(backend);
+}
+
+}  // namespace ombus::tools
