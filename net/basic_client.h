@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,11 +25,20 @@
 
 namespace ombus::net {
 
+// A socket as a client wants it: small frames at once, a dead peer noticed.
+Result<UniqueFd> NewClientSocket(const sockaddr_storage& address);
+
+// What a client needs of the world besides its back end; the simulator's is another.
+struct ClientNetwork {
+  std::function<Result<std::vector<sockaddr_storage>>()> look_up;  // of the host, once more
+  std::function<Result<UniqueFd>(const sockaddr_storage&)> new_socket = NewClientSocket;
+};
+
 template <Backend B>
 class BasicClient {
  public:
   BasicClient(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
-              const ClientOptions& options);
+              const ClientOptions& options, ClientNetwork network);
   ~BasicClient() { backend_.reset(); }  // before the buffer that it may still receive into
   BasicClient(const BasicClient&) = delete;
   BasicClient& operator=(const BasicClient&) = delete;
@@ -70,6 +80,12 @@ class BasicClient {
   void Drive(uint64_t wait_ns);
   void DriveConnected(uint64_t wait_ns);
   void Turn(uint64_t wait_ns);
+  // Heartbeats and silence: what is due now, and how long until something is.
+  uint64_t idle_timeout_ns() const;
+  void Watch();
+  uint64_t UntilWatch() const;
+  void QueueHeartbeat();
+  void LookUpAgain();
   void StartConnect();
   void OnConnected(int result);
   void OnReceived(int result);
@@ -81,6 +97,7 @@ class BasicClient {
 
   ClientOptions options_;
   std::vector<sockaddr_storage> addresses_;
+  ClientNetwork network_;
   ClientStream stream_;
   std::unique_ptr<B> backend_;
   State state_ = State::kWaiting;
@@ -89,8 +106,11 @@ class BasicClient {
   size_t next_address_ = 0;
   uint64_t deadline_ns_ = 0;  // kConnecting: of this attempt; kWaiting: of the next one's start
   uint64_t welcome_until_ns_ = 0;
+  uint64_t heard_ns_ = 0, spoke_ns_ = 0;  // kConnected: something of the server's, of ours
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;
+  bool heard_ = false;    // since heard_ns_ was set
+  bool look_up_ = false;  // before the next attempt
   bool receiving_ = false, established_ = false, was_connected_ = false, tell_connected_ = false;
   bool retry_ = false;             // kClosing: go on to another attempt
   std::vector<std::byte> outbox_;  // HELLO or a heartbeat, going out

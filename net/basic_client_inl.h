@@ -8,9 +8,10 @@ namespace ombus::net {
 
 template <Backend B>
 BasicClient<B>::BasicClient(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
-                            const ClientOptions& options)
+                            const ClientOptions& options, ClientNetwork network)
     : options_(options),
       addresses_(std::move(addresses)),
+      network_(std::move(network)),
       stream_(options.receive_buffer_bytes, options.reject_reorder, options.resume_from),
       backend_(std::move(backend)),
       random_(backend_->NowNs() ^ reinterpret_cast<uintptr_t>(this)) {}
@@ -144,16 +145,64 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (!receiving_) {
     const std::span<std::byte> room = stream_.Compact();
     const int32_t received = backend_->ReceiveNow(socket_, room);
-    if (received != -EAGAIN) return OnReceived(received);
-    if (wait_ns == 0) return;  // a busy poll is this one system call
+    if (received != -EAGAIN) OnReceived(received);
+    // A busy poll is this one system call.
+    if (received != -EAGAIN || wait_ns == 0) return Watch();
     receiving_ = true;
     backend_->ReceiveInto(socket_, room, connection_);
   }
-  Turn(wait_ns);
+  Turn(std::min(wait_ns, UntilWatch()));
+  Watch();
+}
+
+template <Backend B>
+uint64_t BasicClient<B>::idle_timeout_ns() const {
+  const uint64_t agreed_ms = uint64_t{stream_.heartbeat_ms()} * 3;
+  return (options_.idle_timeout_ms != 0 ? options_.idle_timeout_ms : agreed_ms) * 1'000'000;
+}
+
+template <Backend B>
+void BasicClient<B>::Watch() {
+  const uint64_t timeout_ns = idle_timeout_ns();
+  if (timeout_ns == 0 || state_ != State::kConnected) return;
+  const uint64_t now_ns = backend_->NowNs();
+  if (std::exchange(heard_, false)) heard_ns_ = now_ns;
+  if (now_ns - heard_ns_ >= timeout_ns) {
+    return Drop(Status(StatusCode::kUnavailable,
+                       "recv \"" + options_.host + "\": ETIMEDOUT; the server was silent for " +
+                           std::to_string(timeout_ns / 1'000'000) +
+                           " ms; check the network, or raise idle_timeout_ms"),
+                true);
+  }
+  const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
+  if (beat_ns != 0 && now_ns - spoke_ns_ >= beat_ns && outbox_sent_ == outbox_.size()) {
+    spoke_ns_ = now_ns;
+    QueueHeartbeat();
+  }
+}
+
+template <Backend B>
+uint64_t BasicClient<B>::UntilWatch() const {
+  const uint64_t timeout_ns = idle_timeout_ns();
+  if (timeout_ns == 0) return kForeverNs;
+  const uint64_t now_ns = backend_->NowNs();
+  uint64_t at_ns = (heard_ ? now_ns : heard_ns_) + timeout_ns;
+  const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
+  if (beat_ns != 0) at_ns = std::min(at_ns, spoke_ns_ + beat_ns);
+  return at_ns > now_ns ? at_ns - now_ns : 0;
+}
+
+// Keeps the addresses it had where that fails: a name server may be down while the server is not.
+template <Backend B>
+void BasicClient<B>::LookUpAgain() {
+  if (!std::exchange(look_up_, false)) return;
+  auto found = network_.look_up();
+  if (found.ok() && !found->empty()) addresses_ = std::move(*found);
 }
 
 template <Backend B>
 void BasicClient<B>::StartConnect() {
+  LookUpAgain();
   ++connection_;
   outbox_.clear();
   outbox_sent_ = 0;
@@ -161,10 +210,8 @@ void BasicClient<B>::StartConnect() {
   state_ = State::kConnecting;
   const uint64_t share_ms = std::max<uint64_t>(1, options_.connect_timeout_ms / addresses_.size());
   deadline_ns_ = backend_->NowNs() + share_ms * 1'000'000;
-  Result<UniqueFd> fd = NewTcpSocket(address);
+  Result<UniqueFd> fd = network_.new_socket(address);
   if (!fd.ok()) return Drop(fd.status(), true);
-  SetNoDelay(fd->get());
-  SetKeepAlive(fd->get());
   Result<SocketId> id = backend_->Adopt(fd->get());
   if (!id.ok()) return Drop(id.status(), true);
   (void)fd->Release();
@@ -194,6 +241,7 @@ void BasicClient<B>::OnClosed() {
     return;
   }
   next_address_ = 0;
+  look_up_ = true;
   if (!lost) ++failures_;
   const bool spent = options_.max_retries != 0 && failures_ >= options_.max_retries;
   if (!retry_ || !options_.reconnect || spent) {
@@ -242,9 +290,11 @@ void BasicClient<B>::OnConnected(int result) {
   was_connected_ = true;
   const uint64_t resume_from = options_.hello ? stream_.resume_from() : 0;
   stream_.Reset(resume_from != 0);
+  heard_ns_ = spoke_ns_ = backend_->NowNs();
+  heard_ = false;
   if (!options_.hello) return;
-  welcome_until_ns_ = backend_->NowNs() + kWelcomeWaitNs;
-  AppendHello(&outbox_, {kWireVersion, resume_from, stream_.resume_epoch()});
+  welcome_until_ns_ = heard_ns_ + kWelcomeWaitNs;
+  AppendHello(&outbox_, {kWireVersion, resume_from, stream_.resume_epoch(), options_.heartbeat_ms});
   SendOutbox();
 }
 
@@ -256,12 +306,17 @@ void BasicClient<B>::SendOutbox() {
 template <Backend B>
 bool BasicClient<B>::SendHeartbeat() {
   if (state_ != State::kConnected || outbox_sent_ != outbox_.size()) return false;
+  QueueHeartbeat();
+  Turn(0);
+  return true;
+}
+
+template <Backend B>
+void BasicClient<B>::QueueHeartbeat() {
   outbox_.clear();
   outbox_sent_ = 0;
   AppendHeartbeat(&outbox_, last_wal_seq_);
   SendOutbox();
-  Turn(0);
-  return true;
 }
 
 template <Backend B>
@@ -278,7 +333,10 @@ void BasicClient<B>::OnSent(int result) {
 template <Backend B>
 void BasicClient<B>::OnReceived(int result) {
   receiving_ = false;
-  if (result > 0) return stream_.Received(static_cast<size_t>(result));
+  if (result > 0) {
+    heard_ = true;
+    return stream_.Received(static_cast<size_t>(result));
+  }
   if (result == -EAGAIN || result == -EINTR) return;
   const char* within = stream_.partial() ? ", within a frame" : "";
   const std::string what = "recv \"" + options_.host + "\": ";

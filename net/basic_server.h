@@ -28,7 +28,7 @@
 namespace ombus::net {
 
 // Sets what a fresh client socket needs and reads its address, while the descriptor is ours.
-sockaddr_storage PrepareClientSocket(int fd, uint32_t send_buffer_bytes);
+sockaddr_storage PrepareClientSocket(int fd, const ServerOptions& options);
 
 template <Backend B>
 class BasicServer {
@@ -108,11 +108,13 @@ class BasicServer {
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
   void AfterTurn();
+  void RunTimers();
   void EndDrains();
   bool FinishedAndDelivered(Session& session);
   void RegisterLog();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);
+  void RefuseClient(SocketId id, const sockaddr_storage& peer, const std::string& why);
   void OnSent(size_t slot, int result);
   void OnReceived(size_t slot, const Completion& done);
   void Close(size_t slot);

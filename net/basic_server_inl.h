@@ -93,8 +93,12 @@ void BasicServer<B>::QueueSends() {
 template <Backend B>
 uint64_t BasicServer<B>::BoundedWait(uint64_t timeout_ns) {
   if (timeout_ns == 0) return 0;
-  if (table_.draining() == 0 && !accept_paused_ && blocked_bytes_ == 0) return timeout_ns;
-  return std::min<uint64_t>(timeout_ns, 10'000'000);
+  if (table_.draining() != 0 || accept_paused_ || blocked_bytes_ != 0) {
+    timeout_ns = std::min<uint64_t>(timeout_ns, 10'000'000);
+  }
+  if (table_.timer_ns() == kForeverNs) return timeout_ns;
+  const uint64_t now_ns = backend_->NowNs();
+  return std::min(timeout_ns, table_.timer_ns() > now_ns ? table_.timer_ns() - now_ns : 0);
 }
 
 template <Backend B>
@@ -123,7 +127,19 @@ void BasicServer<B>::AfterTurn() {
     blocked_bytes_ = 0;
   }
   if (table_.draining() != 0) EndDrains();
+  if (table_.timer_ns() != kForeverNs) RunTimers();
   table_.Refresh();
+}
+
+template <Backend B>
+void BasicServer<B>::RunTimers() {
+  const uint64_t now_ns = backend_->NowNs();
+  if (now_ns < table_.timer_ns()) return;
+  table_.RestartTimer();
+  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+    const std::string why = table_.OnTimer(table_.at(slot), now_ns);
+    if (!why.empty()) Lost(slot, why);
+  }
 }
 
 template <Backend B>
@@ -159,7 +175,7 @@ void BasicServer<B>::Close(size_t slot) {
 template <Backend B>
 void BasicServer<B>::Lost(size_t slot, std::string_view how) {
   Session& session = table_.at(slot);
-  if (session.state == SessionState::kLive) {
+  if (session.state == SessionState::kLive || session.state == SessionState::kGreeting) {
     table_.TellOf(ServerEvent::Kind::kClientLeft, session, how);
   }
   Close(slot);
@@ -199,20 +215,23 @@ template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
   if (result >= 0) {
     const int fd = AboveStdio(result);
-    const sockaddr_storage peer = PrepareClientSocket(fd, table_.options().send_buffer_bytes);
+    const sockaddr_storage peer = PrepareClientSocket(fd, table_.options());
     Result<SocketId> id = backend_->Adopt(fd);
     if (!id.ok()) {
       close(fd);
       ++table_.counters().accept_failures;
       table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
-    } else if (table_.live() >= table_.options().max_clients || shutting_down_) {
-      backend_->Close(*id, kNobodyToken);
-      ++table_.counters().clients_refused;
-      table_.Tell(ServerEvent::Kind::kClientRefused,
-                  "client " + FormatAddress(peer) + ": refused, " + std::to_string(table_.live()) +
-                      " clients are connected; raise max_clients to serve more");
+    } else if (table_.connected() >= table_.options().max_clients || shutting_down_) {
+      RefuseClient(*id, peer,
+                   std::to_string(table_.connected()) +
+                       " clients are connected; raise max_clients to serve more");
+    } else if (!table_.admission().Enter(Admission::Of(peer))) {
+      RefuseClient(*id, peer,
+                   std::to_string(table_.options().max_clients_per_address) +
+                       " clients are connected from its address; raise max_clients_per_address to "
+                       "serve more");
     } else {
-      const size_t slot = table_.Add(*id, peer);
+      const size_t slot = table_.Add(*id, peer, backend_->NowNs());
       ++table_.counters().clients_accepted;
       table_.TellOf(ServerEvent::Kind::kClientJoined, table_.at(slot), "joined");
       backend_->Receive(*id, Token(slot));
@@ -221,6 +240,18 @@ void BasicServer<B>::OnAccepted(int result, bool more) {
     OnAcceptFailed(-result);
   }
   if (!more && !accept_paused_ && !shutting_down_) backend_->Accept(listener_, kListenToken);
+}
+
+template <Backend B>
+void BasicServer<B>::RefuseClient(SocketId id, const sockaddr_storage& peer,
+                                  const std::string& why) {
+  backend_->Close(id, kNobodyToken);
+  ++table_.counters().clients_refused;
+  uint64_t untold = 0;
+  if (!table_.admission().ShouldTell(backend_->NowNs(), &untold)) return;
+  std::string text = "client " + FormatAddress(peer) + ": refused, " + why;
+  if (untold != 0) text += " (and " + std::to_string(untold) + " more since the last of these)";
+  table_.Tell(ServerEvent::Kind::kClientRefused, std::move(text));
 }
 
 template <Backend B>
@@ -309,7 +340,8 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
       open = true;
       // Who is draining has its last words already; EndDrains closes it.
       if (session.state != SessionState::kLive) {
-        if (late && session.state == SessionState::kDraining) Close(slot);
+        const bool greeting = session.state == SessionState::kGreeting;
+        if (greeting || (late && session.state == SessionState::kDraining)) Close(slot);
         continue;
       }
       const bool log_done = session.cursor == table_.log().head();

@@ -11,6 +11,18 @@
 
 namespace ombus {
 namespace net {
+
+Result<UniqueFd> NewClientSocket(const sockaddr_storage& address) {
+  // For an unacknowledged HELLO or heartbeat, as long as the keep-alive probes take.
+  constexpr uint32_t kUserTimeoutMs = 25'000;
+  Result<UniqueFd> fd = NewTcpSocket(address);
+  if (!fd.ok()) return fd;
+  SetNoDelay(fd->get());
+  SetKeepAlive(fd->get());
+  SetUserTimeout(fd->get(), kUserTimeoutMs);
+  return fd;
+}
+
 namespace {
 
 constexpr uint32_t kReceiveBufferBytesMax = 1u << 30;
@@ -20,7 +32,10 @@ class ClientOn final : public Client {
  public:
   ClientOn(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
            const ClientOptions& options)
-      : client_(std::move(backend), std::move(addresses), options) {}
+      : client_(std::move(backend), std::move(addresses), options,
+                {.look_up = [host = options.host, port = options.port] {
+                  return ResolveHost(host, port);
+                }}) {}
 
   Status ConnectFirst() { return client_.ConnectFirst(); }
   ClientResult Poll(Record* record, uint64_t timeout_ns) override {

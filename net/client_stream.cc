@@ -34,6 +34,7 @@ void ClientStream::Reset(bool resuming) {
   skipping_ = resuming;
   if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
   fresh_epoch_ = gap_is_told_ = false;
+  heartbeat_ms_ = 0;
   fast_wal_seq_ = skipping_ || !expects_ ? kNoSequence : expected_;
   end_result_ = ClientResult::kEmpty;
   problem_.clear();
@@ -114,6 +115,7 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
       const bool changed = epoch_ != 0 && welcome.epoch != 0 && welcome.epoch != epoch_;
       if (!any_ || epoch_ == 0) record_epoch_ = welcome.epoch;
       epoch_ = welcome.epoch;
+      heartbeat_ms_ = welcome.heartbeat_ms;
       if (skipping_) StopSkipping();
       if (!changed) return ClientResult::kEmpty;
       // The next record takes the slow half, which alone knows that it may begin anew.

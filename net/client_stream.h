@@ -55,6 +55,8 @@ class ClientStream {
   void Reset(bool resuming);
   void StopSkipping();  // the server does not answer HELLO: it speaks the old protocol
   bool skipping() const { return skipping_; }
+  // How often this server says something and expects to hear, by its WELCOME; 0: neither.
+  uint32_t heartbeat_ms() const { return heartbeat_ms_; }
 
   bool partial() const { return begin_ != end_; }
   // What should come next; 0 before there is any expectation.
@@ -81,6 +83,7 @@ class ClientStream {
   uint64_t expected_ = 0;
   uint64_t gap_expected_ = 0, resume_from_;
   uint64_t epoch_ = 0, record_epoch_ = 0;  // as told last, and of the last record
+  uint32_t heartbeat_ms_ = 0;
   bool any_ = false, expects_ = false, skipping_ = false;
   bool fresh_epoch_ = false;  // the next record may begin anew
   bool gap_is_told_ = false;  // and its epoch's first records are missing

@@ -44,7 +44,7 @@ void AppendHello(std::vector<std::byte>* out, const Hello& hello) {
   PutControl(out, ControlType::kHello, kHelloBytes, 0);
   Put(out, hello.version);
   Put(out, uint16_t{0});
-  Put(out, uint32_t{0});
+  Put(out, hello.heartbeat_ms);
   Put(out, hello.resume_from);
   Put(out, hello.epoch);
 }
@@ -53,7 +53,7 @@ void AppendWelcome(std::vector<std::byte>* out, const Welcome& welcome) {
   PutControl(out, ControlType::kWelcome, kWelcomeBytes, welcome.first_wal_seq);
   Put(out, welcome.version);
   Put(out, uint16_t{0});
-  Put(out, uint32_t{0});
+  Put(out, welcome.heartbeat_ms);
   Put(out, welcome.epoch);
 }
 
@@ -87,6 +87,7 @@ bool ParseHello(const Frame& frame, Hello* hello) {
   hello->version = Get<uint16_t>(frame.payload);
   if (hello->version != kWireVersion) return true;
   if (frame.size != kHelloBytes) return false;
+  hello->heartbeat_ms = Get<uint32_t>(frame.payload + 4);
   hello->resume_from = Get<uint64_t>(frame.payload + 8);
   hello->epoch = Get<uint64_t>(frame.payload + 16);
   return true;
@@ -95,6 +96,7 @@ bool ParseHello(const Frame& frame, Hello* hello) {
 bool ParseWelcome(const Frame& frame, Welcome* welcome) {
   if (!IsControl(frame, ControlType::kWelcome) || frame.size != kWelcomeBytes) return false;
   welcome->version = Get<uint16_t>(frame.payload);
+  welcome->heartbeat_ms = Get<uint32_t>(frame.payload + 4);
   welcome->epoch = Get<uint64_t>(frame.payload + 8);
   welcome->first_wal_seq = frame.wal_seq;
   return true;

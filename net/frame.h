@@ -106,11 +106,14 @@ struct Hello {
   uint16_t version = kWireVersion;
   uint64_t resume_from = 0;  // 0: live
   uint64_t epoch = 0;        // in which resume_from counts; 0: not known
+  // The client says something at least that often and asks the server to do so; 0: neither.
+  uint32_t heartbeat_ms = 0;
 };
 struct Welcome {
   uint16_t version = kWireVersion;
   uint64_t epoch = 0;
   uint64_t first_wal_seq = 0;
+  uint32_t heartbeat_ms = 0;  // how often the server says something and expects to hear; 0: neither
 };
 struct Gap {
   uint64_t from = 0, to = 0;  // both inclusive

@@ -16,11 +16,12 @@
 namespace ombus {
 namespace net {
 
-sockaddr_storage PrepareClientSocket(int fd, uint32_t send_buffer_bytes) {
+sockaddr_storage PrepareClientSocket(int fd, const ServerOptions& options) {
   SetNoDelay(fd);
   SetKeepAlive(fd);
-  if (send_buffer_bytes != 0) {
-    const int bytes = static_cast<int>(std::min<uint32_t>(send_buffer_bytes, 1u << 30));
+  if (options.stalled_peer_ms != 0) SetUserTimeout(fd, options.stalled_peer_ms);
+  if (options.send_buffer_bytes != 0) {
+    const int bytes = static_cast<int>(std::min<uint32_t>(options.send_buffer_bytes, 1u << 30));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
   }
   sockaddr_storage peer{};

@@ -48,12 +48,19 @@ struct SessionExtra {
   size_t own_sent = 0;
   ControlReader reader;
   Hello hello;
-  bool hello_waits = false;  // for the next frame boundary
-  uint64_t epochs_told = 0;  // the number of the first epoch it has yet to be told of
+  bool hello_waits = false;     // for the next frame boundary
+  uint64_t epochs_told = 0;     // the number of the first epoch it has yet to be told of
+  uint32_t control_budget = 0;  // frames it may still send; filled up over time
+  uint64_t budget_ns = 0;       // when it last was; 0: never
+  uint32_t heartbeat_ms = 0;    // agreed upon; 0: none
+  bool heard = false;           // since heard_ns was set
+  uint64_t heard_ns = 0;
+  uint64_t look_ns = 0, looked_cursor = 0;  // when to see whether it was sent anything since
 };
 
 enum class SessionState : uint8_t {
   kFree,
+  kGreeting,  // has yet to say HELLO, which is required; deadline_ns says until when
   kLive,      // served from the log
   kDraining,  // cut: gets what is in its own buffer, then the end of its stream
   kClosing,   // Close is queued
@@ -62,7 +69,7 @@ enum class SessionState : uint8_t {
 struct Session {
   uint64_t cursor = 0;
   uint64_t counted_from = 0;  // frames before this number are in the table's count, or not its own
-  uint64_t deadline_ns = 0;   // kDraining: until when
+  uint64_t deadline_ns = 0;   // kGreeting, kDraining: until when
   uint64_t stalled_cursor = 0, stalled_since_ns = 0;  // kWait: no progress from here, since then
   std::unique_ptr<SessionExtra> extra;
   std::array<uint8_t, 16> peer_ip{};  // IPv4 in the first four

@@ -21,8 +21,10 @@ std::span<const std::byte> SessionTable::LogWindow(Session& session, uint64_t ma
   if (session.cursor < start) {
     return log_.Window(session.cursor, std::min(max, start - session.cursor));
   }
-  if (session.cursor != log_.head()) TellEpoch(session);
-  return {};
+  if (session.cursor == log_.head()) return {};
+  TellEpoch(session);
+  // An epoch without a number is not told.
+  return session.extra->own.empty() ? LogWindow(session, max) : std::span<const std::byte>();
 }
 
 // At a boundary, before the first record that this client gets of an epoch.
@@ -33,7 +35,7 @@ void SessionTable::TellEpoch(Session& session) {
   extra.epochs_told = number + 1;
   if (start.epoch == 0) return;
   const uint64_t first = log_.WalSeqAt(session.cursor);
-  AppendWelcome(&extra.own, {kWireVersion, start.epoch, first});
+  AppendWelcome(&extra.own, {kWireVersion, start.epoch, first, extra.heartbeat_ms});
   if (!start.whole && session.cursor == start.position) AppendEpochGap(&extra.own, first);
 }
 
@@ -61,7 +63,7 @@ void SessionTable::Welcome(Session& session) {
   uint64_t first = log_.frames() == 0 || begins ? 0 : log_.last_wal_seq() + 1;
   if (!live) first = log_.WalSeqAt(session.cursor);
   const uint64_t epoch = begins && number > 0 ? epochs_.at(number - 1).epoch : start.epoch;
-  AppendWelcome(&extra.own, {kWireVersion, epoch, first});
+  AppendWelcome(&extra.own, {kWireVersion, epoch, first, extra.heartbeat_ms});
   if (gap.why != 0) AppendGap(&extra.own, gap);
 }
 

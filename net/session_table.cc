@@ -13,6 +13,8 @@ namespace {
 // Sessions cut at once share this many log sizes of drain memory; who comes later gets the warning
 // alone. A storm of slow clients must not become a storm of allocations.
 constexpr uint64_t kDrainLogsMax = 16;
+// Answers that wait for a client to read; more HELLOs than that are not answered.
+constexpr size_t kOwnBytesMax = 4096;
 
 Status BadOption(const char* name, const std::string& remedy) {
   return Status(StatusCode::kInvalidArgument,
@@ -27,6 +29,9 @@ Status SessionTable::CheckOptions(ServerOptions* options) {
   }
   if (options->max_clients == 0 || options->max_clients > (1u << 20)) {
     return BadOption("max_clients", "give a number from 1 to 1048576");
+  }
+  if (options->require_hello && options->hello_timeout_ms == 0) {
+    return BadOption("hello_timeout_ms", "give at least 1 with require_hello");
   }
   if (options->turn_bytes_max == 0) return BadOption("turn_bytes_max", "give at least 1");
   options->log_bytes = std::bit_ceil(std::max(options->log_bytes, kLogBytesMin));
@@ -44,9 +49,10 @@ SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
     : log_(std::move(log)),
       epochs_(options.epoch),
       options_(options),
-      turn_bytes_max_(options.turn_bytes_max) {}
+      turn_bytes_max_(options.turn_bytes_max),
+      admission_(options.max_clients_per_address) {}
 
-size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer) {
+size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer, uint64_t now_ns) {
   if (free_.empty()) {
     free_.push_back(static_cast<uint32_t>(sessions_.size()));
     sessions_.emplace_back();
@@ -58,9 +64,6 @@ size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer) {
   session = Session{};
   session.generation = generation;
   session.socket = socket;
-  session.state = SessionState::kLive;
-  session.cursor = log_.head();
-  session.counted_from = log_.frames();
   session.peer_is_v6 = peer.ss_family == AF_INET6;
   if (session.peer_is_v6) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer);
@@ -71,13 +74,28 @@ size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer) {
     std::copy_n(reinterpret_cast<const uint8_t*>(&v4.sin_addr), 4, session.peer_ip.begin());
     session.peer_port = v4.sin_port;
   }
+  if (options_.require_hello) {
+    session.state = SessionState::kGreeting;
+    session.deadline_ns = now_ns + uint64_t{options_.hello_timeout_ms} * 1'000'000;
+    ++greeting_;
+    NeedTimer(session.deadline_ns);
+  } else {
+    StartLive(session);
+  }
+  return slot;
+}
+
+void SessionTable::StartLive(Session& session) {
+  session.state = SessionState::kLive;
+  session.cursor = log_.head();
+  session.counted_from = log_.frames();
   ++live_;
   limit_ = std::min(limit_, log_.head() + lag_max());
-  return slot;
 }
 
 void SessionTable::Free(size_t slot) {
   Session& session = sessions_[slot];
+  admission_.Leave(Admission::Of(PeerAddress(session)));
   session.extra.reset();
   session.state = SessionState::kFree;
   ++session.generation;
@@ -128,8 +146,11 @@ void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
 
 SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const std::byte> data,
                                                uint64_t now_ns) {
-  if (session.state != SessionState::kLive) return Verdict::kKeep;
+  if (session.state != SessionState::kLive && session.state != SessionState::kGreeting) {
+    return Verdict::kKeep;
+  }
   SessionExtra& extra = Extra(session);
+  extra.heard = true;
   while (true) {
     Frame frame;
     switch (extra.reader.Read(&data, &frame)) {
@@ -140,17 +161,13 @@ SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const
       case ControlReader::Outcome::kFrame:
         break;
     }
-    Hello hello;
-    if (frame.type == static_cast<uint8_t>(ControlType::kHello) && ParseHello(frame, &hello)) {
-      session.said_hello = true;
-      if (hello.version != kWireVersion) {
-        return Refuse(session, ByeReason::kVersion,
-                      "HELLO of version " + std::to_string(hello.version) +
-                          "; this server speaks " + std::to_string(kWireVersion),
-                      now_ns);
-      }
-      extra.hello = hello;
-      extra.hello_waits = true;
+    if (!WithinRate(extra, now_ns)) {
+      return Refuse(session, ByeReason::kProtocolError, "control frames faster than it may",
+                    now_ns);
+    }
+    if (frame.type == static_cast<uint8_t>(ControlType::kHello)) {
+      const Verdict verdict = OnHello(session, frame, now_ns);
+      if (verdict != Verdict::kKeep) return verdict;
     } else if (frame.type == static_cast<uint8_t>(ControlType::kBye)) {
       return Verdict::kLeave;
     } else if (frame.type == static_cast<uint8_t>(ControlType::kHeartbeat)) {
@@ -163,12 +180,43 @@ SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const
   }
 }
 
+SessionTable::Verdict SessionTable::OnHello(Session& session, const Frame& frame, uint64_t now_ns) {
+  Hello hello;
+  if (!ParseHello(frame, &hello)) {
+    return Refuse(session, ByeReason::kProtocolError, "a malformed HELLO", now_ns);
+  }
+  session.said_hello = true;
+  if (hello.version != kWireVersion) {
+    return Refuse(session, ByeReason::kVersion,
+                  "HELLO of version " + std::to_string(hello.version) + "; this server speaks " +
+                      std::to_string(kWireVersion),
+                  now_ns);
+  }
+  SessionExtra& extra = *session.extra;
+  if (extra.own.size() - extra.own_sent > kOwnBytesMax) {
+    return Refuse(session, ByeReason::kProtocolError, "HELLO again without reading the answers",
+                  now_ns);
+  }
+  extra.hello = hello;
+  extra.hello_waits = true;
+  AgreeOnHeartbeats(extra, hello.heartbeat_ms, now_ns);
+  if (session.state == SessionState::kGreeting) {
+    --greeting_;
+    StartLive(session);
+  }
+  return Verdict::kKeep;
+}
+
 SessionTable::Verdict SessionTable::Refuse(Session& session, ByeReason why, std::string_view what,
                                            uint64_t now_ns) {
   ++stats_.protocol_errors;
   TellOf(ServerEvent::Kind::kProtocolError, session, "sent " + std::string(what) + "; closed");
   // A send in flight pins the log; there is no waiting for it for the sake of a broken peer.
   if (!session.said_hello || session.sending) return Verdict::kLeave;
+  if (session.state == SessionState::kGreeting) {
+    --greeting_;
+    StartLive(session);
+  }
   std::vector<std::byte> tail;
   AppendBye(&tail, why, what);
   const bool own_begun = session.extra->own_sent != 0;
@@ -207,6 +255,10 @@ void SessionTable::Leave(Session& session) {
     --draining_;
     drain_bytes_ -= session.extra->own.size();
     return;
+  }
+  if (session.state == SessionState::kGreeting) {
+    --greeting_;
+    ++stats_.clients_disconnected;
   }
   if (session.state != SessionState::kLive) return;
   stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - session.counted_from;
@@ -289,9 +341,9 @@ void SessionTable::Tell(ServerEvent::Kind kind, std::string text) {
 }
 
 void SessionTable::TellOf(ServerEvent::Kind kind, const Session& session, std::string_view what) {
+  const uint64_t lag = session.state == SessionState::kLive ? log_.head() - session.cursor : 0;
   Tell(kind, "client " + PeerText(session) + ": " + std::string(what) + " (lag " +
-                 std::to_string(log_.head() - session.cursor) + " bytes, limit " +
-                 std::to_string(lag_max()) + ")");
+                 std::to_string(lag) + " bytes, limit " + std::to_string(lag_max()) + ")");
 }
 
 std::vector<ServerEvent> SessionTable::TakeEvents() {
@@ -312,7 +364,7 @@ ServerStats SessionTable::Stats() const {
   return stats;
 }
 
-std::string PeerText(const Session& session) {
+sockaddr_storage PeerAddress(const Session& session) {
   sockaddr_storage address{};
   if (session.peer_is_v6) {
     auto& v6 = reinterpret_cast<sockaddr_in6&>(address);
@@ -325,7 +377,9 @@ std::string PeerText(const Session& session) {
     v4.sin_port = session.peer_port;
     std::copy_n(session.peer_ip.begin(), 4, reinterpret_cast<uint8_t*>(&v4.sin_addr));
   }
-  return FormatAddress(address);
+  return address;
 }
+
+std::string PeerText(const Session& session) { return FormatAddress(PeerAddress(session)); }
 
 }  // namespace ombus::net

@@ -12,6 +12,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <span>
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "net/admission.h"
 #include "net/broadcast_log.h"
 #include "net/epoch_list.h"
 #include "net/session.h"
@@ -38,14 +40,17 @@ class SessionTable {
   uint64_t limit() const { return limit_; }
   uint64_t lag_max() const { return options_.client_lag_bytes_max; }
   uint32_t live() const { return live_; }
+  uint32_t connected() const { return live_ + greeting_; }  // who is neither draining nor closing
+  Admission& admission() { return admission_; }
   uint64_t heartbeats_received() const { return heartbeats_received_; }
   size_t slots() const { return sessions_.size(); }
   Session& at(size_t slot) { return sessions_[slot]; }
   ServerStats& counters() { return stats_; }
   const ServerOptions& options() const { return options_; }
 
-  // A new session at head. The slot stays its name until Free.
-  size_t Add(SocketId socket, const sockaddr_storage& peer);
+  // A new session at head, or one that has to say HELLO first. The slot stays its name until Free,
+  // which also takes it out of the admission that its address was counted in.
+  size_t Add(SocketId socket, const sockaddr_storage& peer, uint64_t now_ns);
   void Free(size_t slot);
 
   // What to send next: empty if nothing. Hot: one branch for a client that has nothing of its own.
@@ -71,6 +76,12 @@ class SessionTable {
   enum class [[nodiscard]] Verdict : uint8_t{kKeep, kLeave, kEnd};  // kEnd: drain, then close
   // What a client sent. kEnd has already begun the drain.
   Verdict OnReceived(Session& session, std::span<const std::byte> data, uint64_t now_ns);
+
+  // Deadlines of sessions: the owner calls OnTimer for each of them after RestartTimer, once
+  // timer_ns() is over. Not empty: it has to go, and why.
+  uint64_t timer_ns() const { return timer_ns_; }
+  void RestartTimer() { timer_ns_ = kForeverNs; }
+  std::string OnTimer(Session& session, uint64_t now_ns);
 
   // Looks at every cursor: limit(), min_lag, whether all is sent.
   void Refresh();
@@ -109,6 +120,13 @@ class SessionTable {
   void TellEpoch(Session& session);
   void Welcome(Session& session);
   Gap Resume(Session& session);
+  void StartLive(Session& session);
+  Verdict OnHello(Session& session, const Frame& frame, uint64_t now_ns);
+  void AgreeOnHeartbeats(SessionExtra& extra, uint32_t asked_ms, uint64_t now_ns);
+  bool WithinRate(SessionExtra& extra, uint64_t now_ns);
+  bool Silent(SessionExtra& extra, uint64_t now_ns);
+  void Beat(Session& session, uint64_t now_ns);
+  void NeedTimer(uint64_t at_ns) { timer_ns_ = std::min(timer_ns_, at_ns); }
   void Reposition(Session& session, BroadcastLog::Place place);
   // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
@@ -122,7 +140,9 @@ class SessionTable {
   uint64_t turn_bytes_max_;
   uint64_t limit_ = ~uint64_t{0};
   bool all_drained_ = true;
-  uint32_t live_ = 0, draining_ = 0;
+  uint32_t live_ = 0, draining_ = 0, greeting_ = 0;
+  uint64_t timer_ns_ = kForeverNs;  // when a session has something due, at the earliest
+  Admission admission_;
   uint64_t heartbeats_received_ = 0;
   uint64_t drain_bytes_ = 0;  // in all drain buffers
   std::vector<Session> sessions_;
@@ -131,6 +151,7 @@ class SessionTable {
   ServerStats stats_;
 };
 
+sockaddr_storage PeerAddress(const Session& session);
 std::string PeerText(const Session& session);
 
 }  // namespace ombus::net

@@ -67,6 +67,11 @@ Result<UniqueFd> NewTcpSocket(const sockaddr_storage& address);
 // gives it up 15 s later. Failing is harmless and not reported.
 void SetKeepAlive(int fd);
 
+// Gives a connection up (ETIMEDOUT) whose peer has acknowledged nothing, or taken nothing into a
+// full window, for so long although there is something for it: TCP_USER_TIMEOUT. 0: the kernel's
+// own patience, about a quarter of an hour. Failing is harmless and not reported.
+void SetUserTimeout(int fd, uint32_t timeout_ms);
+
 // Whether the peer's kernel has acknowledged all that was sent, the end of the stream included.
 // True where that cannot be found out.
 bool AllAcknowledged(int fd);

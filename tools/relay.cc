@@ -36,6 +36,8 @@ struct Options {
   std::string backend = "auto", idle = "sleep", slow_client = "disconnect";
   RelayOptions relay;
   uint64_t slow_wait_ns = 5'000'000'000, flush_ns = 5'000'000'000, stats_interval_ns = 0;
+  uint64_t hello_timeout_ns = 5'000'000'000, heartbeat_ns = 1'000'000'000;
+  uint64_t client_timeout_ns = 30'000'000'000, stalled_peer_ns = 60'000'000'000;
   bool exit_on_close = false;
 };
 
@@ -59,6 +61,21 @@ FlagTable FlagsOf(Options* o) {
       {"client-lag-bytes", "BYTES", "how far a client may lag; 0: three quarters of the log",
        Bytes{&server->client_lag_bytes_max}},
       {"max-clients", "N", "one more is closed on accept", Number32{&server->max_clients, 1}},
+      {"max-clients-per-address", "N", "of an IPv4 address or an IPv6 /64; 0: any number",
+       Number32{&server->max_clients_per_address}},
+      {"require-hello", "", "serve nobody who does not say HELLO", &server->require_hello},
+      {"hello-timeout-ms", "TIME", "with it: close who has not said it by then",
+       Duration{&o->hello_timeout_ns}},
+      {"control-rate", "N", "control frames a second that a client may send; 0: any number",
+       Number32{&server->control_frames_per_second}},
+      {"heartbeat-ms", "TIME", "how often clients that ask for it hear something; 0: never",
+       Duration{&o->heartbeat_ns}},
+      {"client-timeout-ms", "TIME",
+       "close a client that promised heartbeats and is silent; 0: never",
+       Duration{&o->client_timeout_ns}},
+      {"stalled-peer-ms", "TIME",
+       "give a client up whose kernel takes nothing for so long; 0: the kernel decides",
+       Duration{&o->stalled_peer_ns}},
       {"exit-on-close", "", "end when the producer ends its stream", &o->exit_on_close},
       {"flush-ms", "TIME", "how long clients get at the end to take what is pending",
        Duration{&o->flush_ns}},
@@ -86,7 +103,12 @@ void ApplyWords(Options* o) {
                                          : IdleStrategy::kSleep;
   o->relay.server.slow_client_policy =
       o->slow_client == "wait" ? SlowClientPolicy::kWait : SlowClientPolicy::kDisconnect;
-  o->relay.server.slow_wait_ms = static_cast<uint32_t>(o->slow_wait_ns / 1'000'000);
+  ServerOptions* server = &o->relay.server;
+  server->slow_wait_ms = static_cast<uint32_t>(o->slow_wait_ns / 1'000'000);
+  server->hello_timeout_ms = static_cast<uint32_t>(o->hello_timeout_ns / 1'000'000);
+  server->heartbeat_ms = static_cast<uint32_t>(o->heartbeat_ns / 1'000'000);
+  server->client_timeout_ms = static_cast<uint32_t>(o->client_timeout_ns / 1'000'000);
+  server->stalled_peer_ms = static_cast<uint32_t>(o->stalled_peer_ns / 1'000'000);
   o->relay.flush_ms = o->flush_ns / 1'000'000;
   o->relay.on_end = o->exit_on_close ? StreamEnd::kExit : StreamEnd::kFollow;
 }

@@ -26,6 +26,7 @@ struct Options {
   std::string format = "line", verify, backend = "auto";
   uint64_t index = kAnyConsumerIndex;
   std::vector<int> cpus;
+  uint64_t heartbeat_ns = 1'000'000'000, idle_timeout_ns = 0;
   bool strict = false, stats = false, no_hello = false;
 };
 
@@ -51,6 +52,11 @@ FlagTable FlagsOf(Options* o) {
       {"resume-from", "N", "first wal_seq wanted from a relay", Number{&o->sub.client.resume_from}},
       {"max-retries", "N", "failed attempts to reconnect before giving up; 0: never",
        Number32{&o->sub.client.max_retries}},
+      {"heartbeat-ms", "TIME", "ask the relay to say something so often, and do so too; 0: no",
+       Duration{&o->heartbeat_ns}},
+      {"idle-timeout-ms", "TIME",
+       "a relay silent for so long is lost; 0: three heartbeats, where it has them",
+       Duration{&o->idle_timeout_ns}},
       {"no-hello", "", "say nothing to the relay, as old clients do", &o->no_hello},
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"index", "N", "this consumer line of the ring, not any free one",
@@ -80,6 +86,8 @@ bool Prepare(Options* options, int* exit_code) {
   (void)ParseFormat(options->format, &options->sink.format);
   options->sink.verify = !options->verify.empty();
   options->sub.client.hello = !options->no_hello;
+  options->sub.client.heartbeat_ms = static_cast<uint32_t>(options->heartbeat_ns / 1'000'000);
+  options->sub.client.idle_timeout_ms = static_cast<uint32_t>(options->idle_timeout_ns / 1'000'000);
   options->sub.client.backend = options->backend == "uring"   ? BackendChoice::kUring
                                 : options->backend == "epoll" ? BackendChoice::kEpoll
                                                               : BackendChoice::kAuto;

@@ -130,6 +130,31 @@ TEST_P(ClientTest, ReceivesBatchesWhosePayloadsStay) {
   EXPECT_EQ(client->wal_seq(), 10'000u);
 }
 
+TEST_P(ClientTest, HandsRecordsToACallbackWhereTheyLie) {
+  StartServer();
+  auto client = MustConnect({.port = server_->port()});
+  WaitForClients(1);
+  for (uint64_t i = 1; i <= 1000; ++i) Send(i);
+  uint64_t next = 1;
+  const auto take = [&](const Record& record) {
+    EXPECT_EQ(record.wal_seq, next);
+    EXPECT_EQ(std::memcmp(record.payload, &next, 8), 0);
+    ++next;
+  };
+  ClientResult end = ClientResult::kEmpty;
+  while (next <= 1000) {
+    ASSERT_TRUE(server_->PollIo(0).ok());
+    const uint64_t before = next;
+    const size_t count = client->Drain(150, 100'000, &end, take);
+    ASSERT_EQ(count, next - before);
+    ASSERT_LE(count, 150u);
+    ASSERT_EQ(end, count == 150 ? ClientResult::kRecord : ClientResult::kEmpty);
+  }
+  server_->Shutdown(1'000'000'000, ShutdownReason::kEndOfStream);
+  while (end == ClientResult::kEmpty) EXPECT_EQ(client->Drain(9, 100'000, &end, take), 0u);
+  EXPECT_EQ(end, ClientResult::kEndOfStream);
+}
+
 TEST_P(ClientTest, ReportsGapsAndReordersButNeverForTheFirstRecord) {
   RawServer server;
   auto client = MustConnect({.port = server.port(), .hello = false, .reject_reorder = true});

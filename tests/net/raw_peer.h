@@ -19,11 +19,17 @@ namespace ombus::net {
 
 class RawPeer {
  public:
-  explicit RawPeer(uint16_t port, int receive_buffer = 0) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit RawPeer(uint16_t port, int receive_buffer = 0, in_addr_t from = INADDR_ANY)
+      : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
     if (receive_buffer != 0) {
       setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
     }
     sockaddr_in address{};
+    if (from != INADDR_ANY) {
+      address.sin_family = AF_INET;
+      address.sin_addr.s_addr = htonl(from);
+      EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    }
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

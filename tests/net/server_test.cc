@@ -4,68 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include <functional>
-
-#include "net/backend_select.h"
 #include "net/broadcast_log.h"
-#include "tests/net/raw_peer.h"
+#include "tests/net/server_fixture.h"
 
 namespace ombus::net {
 namespace {
 
 using ::testing::HasSubstr;
 
-class ServerTest : public ::testing::TestWithParam<BackendChoice> {
- protected:
-  void SetUp() override {
-    std::string why;
-    if (const auto kind = ChooseBackend(GetParam(), &why); !kind.ok()) {
-      GTEST_SKIP() << kind.status().message();
-    }
-  }
-
-  void Start(ServerOptions options = {}) {
-    options.backend = GetParam();
-    auto made = Server::Create(options);
-    ASSERT_TRUE(made.ok()) << made.status().message();
-    server_ = std::move(*made);
-  }
-
-  // Turns until `done`; a test that never gets there runs into the harness' timeout.
-  void TurnUntil(const std::function<bool()>& done) {
-    while (!done()) ASSERT_TRUE(server_->PollIo(1'000'000).ok());
-  }
-  void WaitForClients(uint32_t count) {
-    TurnUntil([&] { return server_->client_count() == count; });
-  }
-
-  BroadcastResult Send(uint64_t wal_seq, size_t size = 64, uint8_t type = 7) {
-    std::vector<uint8_t> payload(size, static_cast<uint8_t>(wal_seq));
-    return server_->Broadcast({.wal_seq = wal_seq,
-                               .payload = payload.data(),
-                               .size = static_cast<uint16_t>(size),
-                               .type = type});
-  }
-  void ReadUntil(RawPeer* peer, const std::function<bool()>& done) {
-    TurnUntil([&] {
-      peer->Drain();
-      return done();
-    });
-  }
-  std::string Events() {
-    std::string all;
-    for (const ServerEvent& event : server_->TakeEvents()) all += event.text + "\n";
-    return all;
-  }
-
-  std::unique_ptr<Server> server_;
-};
-
-std::vector<std::byte> HelloBytes(uint64_t resume_from = 0, uint16_t version = kWireVersion) {
-  std::vector<std::byte> bytes;
-  AppendHello(&bytes, {version, resume_from});
-  return bytes;
-}
+class ServerTest : public ServerFixture {};
 
 TEST_P(ServerTest, PutsExactlyTheDocumentedBytesOnTheWire) {
   Start();
@@ -539,9 +486,7 @@ TEST_P(ServerTest, GoesOnAcceptingAfterDescriptorsRanOut) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, ServerTest,
                          ::testing::Values(BackendChoice::kEpoll, BackendChoice::kUring),
-                         [](const auto& info) {
-                           return info.param == BackendChoice::kEpoll ? "Epoll" : "Uring";
-                         });
+                         BackendTestName);
 
 }  // namespace
 }  // namespace ombus::net

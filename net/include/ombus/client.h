@@ -23,7 +23,9 @@
 namespace ombus {
 
 struct ClientOptions {
-  std::string host = "127.0.0.1";  // IPv4 or IPv6 text, or a name
+  // IPv4 or IPv6 text, or a name, which is looked up again for every reconnect (that blocks for as
+  // long as the resolver does; where it fails, the addresses known before are tried).
+  std::string host = "127.0.0.1";
   uint16_t port = 0;
   uint32_t connect_timeout_ms = 5000;
   uint32_t receive_buffer_bytes = 256u << 10;  // at least one frame
@@ -33,6 +35,14 @@ struct ClientOptions {
   bool reconnect = false;
   uint32_t retry_base_ms = 100;  // doubles up to retry_max_ms, with jitter
   uint32_t retry_max_ms = 5000;
+  // With hello: what a server of this protocol is asked to say at least so often when it has
+  // nothing else to say, and what this client then says itself, inside Poll; 0: neither. The server
+  // may make it longer.
+  uint32_t heartbeat_ms = 1000;
+  // A connection silent for so long is lost (kDisconnected, or another attempt). 0: three
+  // heartbeats where the server agreed to them, else only what the kernel notices of a dead peer
+  // (25 s).
+  uint32_t idle_timeout_ms = 0;
   uint32_t max_retries = 0;  // failed attempts in a row before giving up; 0: never
   BackendChoice backend = BackendChoice::kAuto;
 };
@@ -71,6 +81,23 @@ class OMBUS_API Client {
   // kRecord if out is full, kEmpty if nothing more is here, or what else Poll would have said (with
   // kReorder the last record is the one rejected).
   virtual size_t PollBatch(std::span<Record> out, uint64_t timeout_ns, ClientResult* end) = 0;
+
+  // The same as a callback: hands up to `max` records to f(const Record&) as they lie in the
+  // receive buffer, waiting up to timeout_ns for the first; each payload lives until f returns.
+  // Returns how many; *end as PollBatch has it. Costs one virtual call per 64 records.
+  template <typename F>
+  size_t Drain(size_t max, uint64_t timeout_ns, ClientResult* end, F&& f) {
+    Record records[64];
+    size_t total = 0;
+    *end = ClientResult::kRecord;
+    while (total < max && *end == ClientResult::kRecord) {
+      const size_t room = max - total < 64 ? max - total : 64;
+      const size_t count = PollBatch({records, room}, total == 0 ? timeout_ns : 0, end);
+      for (size_t i = 0; i < count; ++i) f(static_cast<const Record&>(records[i]));
+      total += count;
+    }
+    return total;
+  }
 
   // Tells the server how far this client is: a heartbeat with wal_seq(), on its way when this
   // returns (one system call). False: not connected, or the last one is not out yet. Needs a server

@@ -31,6 +31,25 @@ struct ServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6 text; "0.0.0.0" or "::" for all
   uint16_t port = 0;                  // 0: any free one, see port()
   uint32_t max_clients = 1024;        // one more is closed on accept
+  // Of these from one IPv4 address, or one /64 of IPv6; 0: any number. One more is closed on
+  // accept.
+  uint32_t max_clients_per_address = 0;
+  // Nothing is sent to who has not said HELLO, and after hello_timeout_ms it is closed. Shuts out
+  // clients of the old protocol.
+  bool require_hello = false;
+  uint32_t hello_timeout_ms = 5000;
+  // From one client, in the long run and at once; more is a protocol error. 0: any number. A
+  // control frame has at most 64 bytes.
+  uint32_t control_frames_per_second = 1000;
+  // Something is said at least so often to clients that ask for heartbeats in HELLO; one that asks
+  // for less gets less. 0: no heartbeats.
+  uint32_t heartbeat_ms = 1000;
+  // One that asked for heartbeats and is silent itself for so long is closed; at least three
+  // heartbeats. 0: never.
+  uint32_t client_timeout_ms = 30'000;
+  // A client whose kernel acknowledges or takes nothing for so long though there is something for
+  // it is given up: TCP_USER_TIMEOUT. 0: the kernel's own patience, about a quarter of an hour.
+  uint32_t stalled_peer_ms = 60'000;
   uint64_t log_bytes = 4u << 20;      // rounded up to a power of two, at least 256 KiB
   uint64_t client_lag_bytes_max = 0;  // 0: three quarters of the log
   SlowClientPolicy slow_client_policy = SlowClientPolicy::kDisconnect;
@@ -63,7 +82,8 @@ struct ServerStats {
   uint64_t turns = 0;             // PollIo calls that had something to do
   uint64_t enters = 0;            // system calls of the back end
   uint64_t clients_accepted = 0;
-  uint64_t clients_refused = 0;  // over max_clients
+  uint64_t clients_refused = 0;    // over max_clients or max_clients_per_address
+  uint64_t clients_timed_out = 0;  // without the HELLO required, or silent for client_timeout_ms
   uint64_t clients_disconnected = 0;
   uint64_t slow_client_drops = 0;
   uint64_t slow_client_warnings = 0;

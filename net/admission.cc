@@ -1,0 +1,50 @@
+#include "net/admission.h"
+
+#include <netinet/in.h>
+
+#include <cstring>
+
+namespace ombus::net {
+
+Admission::Address Admission::Of(const sockaddr_storage& peer) {
+  uint64_t bits = 0;
+  if (peer.ss_family == AF_INET6) {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(peer);
+    const bool mapped = IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr);
+    std::memcpy(&bits, v6.sin6_addr.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 8);
+    return {!mapped, bits};
+  }
+  const auto& v4 = reinterpret_cast<const sockaddr_in&>(peer);
+  std::memcpy(&bits, &v4.sin_addr, sizeof(v4.sin_addr));
+  return {false, bits};
+}
+
+bool Admission::Enter(const Address& address) {
+  if (per_address_max_ == 0) return true;
+  uint32_t& count = counts_[address];
+  if (count >= per_address_max_) return false;
+  ++count;
+  return true;
+}
+
+void Admission::Leave(const Address& address) {
+  const auto found = counts_.find(address);
+  if (found != counts_.end() && --found->second == 0) counts_.erase(found);
+}
+
+uint32_t Admission::from(const Address& address) const {
+  const auto found = counts_.find(address);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+bool Admission::ShouldTell(uint64_t now_ns, uint64_t* untold) {
+  if (told_ns_ != 0 && now_ns - told_ns_ < kTellEveryNs) {
+    ++untold_;
+    return false;
+  }
+  told_ns_ = now_ns;
+  *untold = std::exchange(untold_, 0);
+  return true;
+}
+
+}  // namespace ombus::net

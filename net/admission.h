@@ -1,0 +1,49 @@
+// Admission: which of the strangers that connect may stay: so many in all, so many from one
+// address. Knows numbers, not sockets.
+//
+// An address is an IPv4 address, or the /64 of an IPv6 one, since whoever has one of those has all
+// of it. IPv4 in IPv6 (::ffff:a.b.c.d) counts as IPv4.
+//
+// Also how often a refusal is worth telling: a storm of strangers must not push out of the events
+// what an operator needs to see.
+//
+// Threads: one at a time.
+#ifndef OMBUS_NET_ADMISSION_H_
+#define OMBUS_NET_ADMISSION_H_
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+namespace ombus::net {
+
+class Admission {
+ public:
+  // The first half says which family, the second the address or prefix.
+  using Address = std::pair<bool, uint64_t>;
+  static Address Of(const sockaddr_storage& peer);
+
+  // 0: no limit.
+  explicit Admission(uint32_t per_address_max) : per_address_max_(per_address_max) {}
+
+  // Counts a connection in, unless its address has all it may have.
+  bool Enter(const Address& address);
+  void Leave(const Address& address);
+  uint32_t from(const Address& address) const;
+
+  // Whether to tell of a refusal now, and of how many that were not told since the last.
+  bool ShouldTell(uint64_t now_ns, uint64_t* untold);
+
+ private:
+  static constexpr uint64_t kTellEveryNs = 1'000'000'000;
+
+  uint32_t per_address_max_;
+  std::map<Address, uint32_t> counts_;  // empty without a limit: who needs none pays nothing
+  uint64_t told_ns_ = 0, untold_ = 0;
+};
+
+}  // namespace ombus::net
+
+#endif  // OMBUS_NET_ADMISSION_H_

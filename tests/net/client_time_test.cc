@@ -1,0 +1,163 @@
+// The client's time: heartbeats, silence, the next attempt. Over the simulator, whose clock is as
+// fast as the test.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "net/basic_client.h"
+#include "net/sim_backend.h"
+#include "net/sim_network.h"
+
+namespace ombus::net {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr uint64_t kMs = 1'000'000;
+
+class ClientTimeTest : public ::testing::Test {
+ protected:
+  using Addresses = Result<std::vector<sockaddr_storage>>;
+
+  void Make(ClientOptions options, std::function<Addresses()> look_up = {}) {
+    if (!look_up) look_up = [this] { return Addresses({network_.AddressOf(listener_)}); };
+    options.host = "feed";
+    options.receive_buffer_bytes = 1;
+    auto backend = std::make_unique<SimBackend>(&network_, SimOptions{});
+    backend_ = backend.get();
+    client_ = std::make_unique<BasicClient<SimBackend>>(
+        std::move(backend), std::vector{network_.AddressOf(listener_)}, options,
+        ClientNetwork{.look_up = std::move(look_up), .new_socket = [this](const sockaddr_storage&) {
+                        return Result<UniqueFd>(UniqueFd(network_.NewSocket()));
+                      }});
+    ASSERT_TRUE(client_->ConnectFirst().ok());
+    server_ = network_.Accept(listener_);
+    ASSERT_GE(server_, 0);
+  }
+  void Welcome(uint32_t heartbeat_ms) {
+    std::vector<std::byte> bytes;
+    AppendWelcome(&bytes, {.heartbeat_ms = heartbeat_ms});
+    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+  }
+  void Heartbeat() {
+    std::vector<std::byte> bytes;
+    AppendHeartbeat(&bytes, 0);
+    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+  }
+  // How many frames of this type the client has sent.
+  size_t Received(ControlType type) {
+    std::vector<std::byte> bytes(65536);
+    const int got = network_.Read(server_, bytes);
+    std::span<const std::byte> left(bytes.data(), got > 0 ? static_cast<size_t>(got) : 0);
+    size_t count = 0;
+    for (Frame frame; ParseFrame(left, &frame) == ParseResult::kFrame;
+         left = left.subspan(frame.bytes())) {
+      count += frame.control() && frame.type == static_cast<uint8_t>(type);
+    }
+    return count;
+  }
+  ClientResult Poll(uint64_t ms) {
+    Record record;
+    return client_->Poll(&record, ms * kMs);
+  }
+
+  SimNetwork network_;
+  int listener_ = network_.NewListener();
+  int server_ = -1;
+  SimBackend* backend_ = nullptr;
+  std::unique_ptr<BasicClient<SimBackend>> client_;
+};
+
+TEST_F(ClientTimeTest, BeatsOnceTheServerHasAgreedAndNotBefore) {
+  Make({.heartbeat_ms = 100});
+  EXPECT_EQ(Poll(5000), ClientResult::kEmpty);
+  EXPECT_EQ(Received(ControlType::kHeartbeat), 0u);
+  Welcome(200);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(Poll(200), ClientResult::kEmpty);
+    Heartbeat();
+  }
+  const size_t beats = Received(ControlType::kHeartbeat);
+  EXPECT_GE(beats, 9u);
+  EXPECT_LE(beats, 11u);
+}
+
+TEST_F(ClientTimeTest, AsksForHeartbeatsInHello) {
+  Make({.heartbeat_ms = 123});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  std::vector<std::byte> bytes(1000);
+  const int got = network_.Read(server_, bytes);
+  Frame frame;
+  ASSERT_EQ(ParseFrame(std::span(bytes).first(static_cast<size_t>(got)), &frame),
+            ParseResult::kFrame);
+  Hello hello;
+  ASSERT_TRUE(ParseHello(frame, &hello));
+  EXPECT_EQ(hello.heartbeat_ms, 123u);
+}
+
+TEST_F(ClientTimeTest, TakesAServerThatPromisedHeartbeatsAndIsSilentForLost) {
+  Make({});
+  Welcome(100);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  const uint64_t start_ns = backend_->NowNs();
+  EXPECT_EQ(Poll(60'000), ClientResult::kDisconnected);
+  EXPECT_GE(backend_->NowNs() - start_ns, 290 * kMs);
+  EXPECT_LE(backend_->NowNs() - start_ns, 400 * kMs);
+  EXPECT_THAT(client_->status().message(), HasSubstr("silent for 300 ms"));
+}
+
+TEST_F(ClientTimeTest, NoticesSilenceAlsoWhenItNeverWaits) {
+  Make({});
+  Welcome(100);
+  ClientResult result = ClientResult::kEmpty;
+  NullSink nobody;
+  while (result == ClientResult::kEmpty) {
+    ASSERT_TRUE(backend_->Turn(nobody, kMs).ok());  // time passes
+    result = Poll(0);
+  }
+  EXPECT_EQ(result, ClientResult::kDisconnected);
+}
+
+TEST_F(ClientTimeTest, StaysWithAnOldServerHoweverSilentItIs) {
+  Make({});
+  EXPECT_EQ(Poll(24 * 3'600'000), ClientResult::kEmpty);
+  EXPECT_EQ(Received(ControlType::kHeartbeat), 0u);
+}
+
+TEST_F(ClientTimeTest, GivesAnOldServerUpWhereTheUserSaysHowLong) {
+  Make({.idle_timeout_ms = 700});
+  EXPECT_EQ(Poll(600), ClientResult::kEmpty);
+  Heartbeat();
+  EXPECT_EQ(Poll(600), ClientResult::kEmpty);
+  EXPECT_EQ(Poll(600), ClientResult::kDisconnected);
+}
+
+TEST_F(ClientTimeTest, LooksTheHostUpAgainForEveryReconnect) {
+  const int second = network_.NewListener();
+  int look_ups = 0;
+  Make({.reconnect = true}, [&]() -> Addresses {
+    if (++look_ups == 1) return Status(StatusCode::kUnavailable, "name server is down");
+    return std::vector{network_.AddressOf(second)};
+  });
+  EXPECT_EQ(look_ups, 0);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  network_.Reset(server_);
+  EXPECT_EQ(Poll(60'000), ClientResult::kConnected);
+  // That name server was down: the address it knew.
+  EXPECT_EQ(look_ups, 1);
+  network_.Reset(network_.Accept(listener_));
+  EXPECT_EQ(Poll(60'000), ClientResult::kConnected);
+  EXPECT_EQ(look_ups, 2);
+  EXPECT_GE(network_.Accept(second), 0);
+}
+
+TEST_F(ClientTimeTest, ReconnectsAfterSilence) {
+  Make({.reconnect = true});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  Welcome(50);
+  EXPECT_EQ(Poll(60'000), ClientResult::kConnected);
+  EXPECT_THAT(client_->status().message(), HasSubstr("silent"));
+  EXPECT_EQ(client_->reconnects(), 1u);
+}
+
+}  // namespace
+}  // namespace ombus::net

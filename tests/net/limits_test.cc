@@ -1,0 +1,156 @@
+// What a server allows strangers: how many, for how long without a word, how fast they may speak.
+#include <gmock/gmock.h>
+
+#include "tests/net/server_fixture.h"
+
+namespace ombus::net {
+namespace {
+
+using ::testing::HasSubstr;
+
+class LimitsTest : public ServerFixture {
+ protected:
+  static std::vector<std::byte> Heartbeats(size_t count) {
+    std::vector<std::byte> bytes;
+    for (size_t i = 0; i < count; ++i) AppendHeartbeat(&bytes, i);
+    return bytes;
+  }
+};
+
+TEST_P(LimitsTest, ClosesWhoDoesNotSayTheHelloThatIsRequiredAndSendsItNothing) {
+  Start({.require_hello = true, .hello_timeout_ms = 100});
+  RawPeer silent(server_->port());
+  TurnUntil([&] { return server_->stats().clients_accepted == 1; });
+  EXPECT_EQ(server_->client_count(), 0u);
+  ASSERT_EQ(Send(1), BroadcastResult::kOk);
+  ReadUntil(&silent, [&] { return silent.ended(); });
+  EXPECT_TRUE(silent.bytes().empty());
+  EXPECT_EQ(server_->stats().clients_timed_out, 1u);
+  EXPECT_THAT(Events(), HasSubstr("no HELLO within 100 ms"));
+}
+
+TEST_P(LimitsTest, ServesWhoSaysTheHelloThatIsRequired) {
+  Start({.require_hello = true, .hello_timeout_ms = 60'000});
+  RawPeer peer(server_->port());
+  TurnUntil([&] { return server_->stats().clients_accepted == 1; });
+  ASSERT_EQ(Send(1), BroadcastResult::kOk);
+  peer.Send(HelloBytes());
+  WaitForClients(1);
+  ASSERT_EQ(Send(2), BroadcastResult::kOk);
+  ReadUntil(&peer, [&] { return peer.Frames().size() == 2; });
+  EXPECT_TRUE(peer.Frames()[0].control());
+  EXPECT_EQ(peer.Frames()[1].wal_seq, 2u);
+}
+
+TEST_P(LimitsTest, CountsWhoHasYetToSayHelloAsConnected) {
+  Start({.max_clients = 1, .require_hello = true, .hello_timeout_ms = 60'000});
+  RawPeer first(server_->port());
+  TurnUntil([&] { return server_->stats().clients_accepted == 1; });
+  RawPeer second(server_->port());
+  ReadUntil(&second, [&] { return second.ended(); });
+  EXPECT_EQ(server_->stats().clients_refused, 1u);
+}
+
+TEST_P(LimitsTest, LetsGreetingClientsGoAtShutdown) {
+  Start({.require_hello = true, .hello_timeout_ms = 60'000});
+  RawPeer peer(server_->port());
+  TurnUntil([&] { return server_->stats().clients_accepted == 1; });
+  server_->Shutdown(60'000'000'000);
+  while (!peer.ended()) peer.Drain();
+}
+
+TEST_P(LimitsTest, TakesOnlySoManyFromOneAddressAndAnotherWhenOneHasLeft) {
+  Start({.max_clients_per_address = 2});
+  auto first = std::make_unique<RawPeer>(server_->port());
+  RawPeer second(server_->port());
+  WaitForClients(2);
+  RawPeer third(server_->port());
+  ReadUntil(&third, [&] { return third.ended(); });
+  EXPECT_EQ(server_->stats().clients_refused, 1u);
+  EXPECT_THAT(Events(), HasSubstr("max_clients_per_address"));
+  RawPeer elsewhere(server_->port(), 0, 0x7F000002);
+  WaitForClients(3);
+  first = nullptr;
+  WaitForClients(2);
+  TurnUntil([&] { return server_->stats().clients_disconnected == 1; });
+  RawPeer fourth(server_->port());
+  WaitForClients(3);
+}
+
+TEST_P(LimitsTest, ClosesAPeerThatSpeaksFasterThanItMay) {
+  Start({.control_frames_per_second = 20});
+  RawPeer good(server_->port()), bad(server_->port());
+  WaitForClients(2);
+  good.Send(Heartbeats(20));
+  TurnUntil([&] { return server_->heartbeats_received() == 20; });
+  bad.Send(Heartbeats(2000));
+  ReadUntil(&bad, [&] { return bad.ended(); });
+  EXPECT_EQ(server_->client_count(), 1u);
+  EXPECT_EQ(server_->stats().protocol_errors, 1u);
+  EXPECT_LE(server_->heartbeats_received(), 40u);
+  EXPECT_THAT(Events(), HasSubstr("faster than it may"));
+  ASSERT_EQ(Send(1), BroadcastResult::kOk);
+  ReadUntil(&good, [&] { return good.Frames().size() == 1; });
+}
+
+TEST_P(LimitsTest, AnswersAFloodOfHellosWithoutGrowing) {
+  Start({.control_frames_per_second = 0, .send_buffer_bytes = 4096});
+  RawPeer peer(server_->port(), 4096);
+  WaitForClients(1);
+  // It reads nothing, so that its answers stay here; they are one, not one each.
+  std::vector<std::byte> hellos;
+  for (int i = 0; i < 500; ++i) {
+    const auto hello = HelloBytes();
+    hellos.insert(hellos.end(), hello.begin(), hello.end());
+  }
+  for (int i = 0; i < 200; ++i) {
+    (void)send(peer.fd(), hellos.data(), hellos.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    for (int n = 0; n < 5; ++n) ASSERT_TRUE(server_->PollIo(0).ok());
+  }
+  RawPeer other(server_->port());
+  TurnUntil([&] { return server_->stats().clients_accepted == 2; });
+  ASSERT_EQ(Send(1), BroadcastResult::kOk);
+  ReadUntil(&other, [&] { return other.Frames().size() == 1; });
+}
+
+TEST_P(LimitsTest, RefusesOptionsThatWouldShutEverybodyOut) {
+  const auto refused =
+      Server::Create({.require_hello = true, .hello_timeout_ms = 0, .backend = GetParam()});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.status().message(), HasSubstr("hello_timeout_ms"));
+}
+
+TEST_P(LimitsTest, SaysSomethingToWhoAskedForHeartbeatsAndToNobodyElse) {
+  Start({.heartbeat_ms = 10});
+  RawPeer asked(server_->port()), silent(server_->port());
+  std::vector<std::byte> hello;
+  AppendHello(&hello, {.heartbeat_ms = 1});
+  asked.Send(hello);
+  WaitForClients(2);
+  ReadUntil(&asked, [&] { return asked.Frames().size() >= 4; });
+  Welcome welcome;
+  ASSERT_TRUE(ParseWelcome(asked.Frames()[0], &welcome));
+  EXPECT_EQ(welcome.heartbeat_ms, 10u);
+  for (const Frame& frame : asked.Frames()) EXPECT_TRUE(frame.control());
+  silent.Drain();
+  EXPECT_TRUE(silent.bytes().empty());
+}
+
+TEST_P(LimitsTest, ClosesWhoPromisedHeartbeatsAndIsSilent) {
+  Start({.heartbeat_ms = 10, .client_timeout_ms = 100});
+  RawPeer old(server_->port()), promised(server_->port());
+  std::vector<std::byte> hello;
+  AppendHello(&hello, {.heartbeat_ms = 10});
+  promised.Send(hello);
+  ReadUntil(&promised, [&] { return promised.ended(); });
+  EXPECT_EQ(server_->stats().clients_timed_out, 1u);
+  EXPECT_THAT(Events(), HasSubstr("was silent for"));
+  EXPECT_EQ(server_->client_count(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, LimitsTest,
+                         ::testing::Values(BackendChoice::kEpoll, BackendChoice::kUring),
+                         BackendTestName);
+
+}  // namespace
+}  // namespace ombus::net

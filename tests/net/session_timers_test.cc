@@ -1,0 +1,154 @@
+// SessionTable's clockwork, by a clock that the test holds.
+#include <gtest/gtest.h>
+
+#include "net/session_table.h"
+#include "net/socket.h"
+
+namespace ombus::net {
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+
+class SessionTimersTest : public ::testing::Test {
+ protected:
+  void Make(ServerOptions options) {
+    ASSERT_TRUE(SessionTable::CheckOptions(&options).ok());
+    table_ = std::make_unique<SessionTable>(std::move(*BroadcastLog::Create(1)), options);
+    slot_ = table_->Add(7, *ParseAddress("10.0.0.1", 99), now_);
+  }
+  Session& session() { return table_->at(slot_); }
+  SessionTable::Verdict Say(const std::vector<std::byte>& bytes) {
+    return table_->OnReceived(session(), bytes, now_);
+  }
+  SessionTable::Verdict SayHello(uint32_t heartbeat_ms) {
+    std::vector<std::byte> bytes;
+    AppendHello(&bytes, {.heartbeat_ms = heartbeat_ms});
+    return Say(bytes);
+  }
+  SessionTable::Verdict SayHeartbeat() {
+    std::vector<std::byte> bytes;
+    AppendHeartbeat(&bytes, 1);
+    return Say(bytes);
+  }
+  // What its client is sent by then, the timer served whenever it is due.
+  std::vector<Frame> Until(uint64_t at_ns, std::string* why = nullptr) {
+    sent_.clear();
+    while (true) {
+      for (auto bytes = table_->NextSend(session()); !bytes.empty();
+           bytes = table_->NextSend(session())) {
+        sent_.insert(sent_.end(), bytes.begin(), bytes.end());
+        table_->OnSent(session(), static_cast<uint32_t>(bytes.size()));
+      }
+      if (table_->timer_ns() > at_ns) break;
+      now_ = std::max(now_, table_->timer_ns());
+      table_->RestartTimer();
+      const std::string reason = table_->OnTimer(session(), now_);
+      if (!reason.empty()) {
+        if (why != nullptr) *why = reason;
+        break;
+      }
+    }
+    std::vector<Frame> frames;
+    std::span<const std::byte> left(sent_);
+    for (Frame frame; ParseFrame(left, &frame) == ParseResult::kFrame;
+         left = left.subspan(frame.bytes())) {
+      frames.push_back(frame);
+    }
+    return frames;
+  }
+  void Broadcast(uint64_t wal_seq) {
+    table_->log().Append({.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 1});
+  }
+
+  uint64_t now_ = 1'000'000'000'000;
+  std::unique_ptr<SessionTable> table_;
+  size_t slot_ = 0;
+  std::vector<std::byte> sent_;
+};
+
+TEST_F(SessionTimersTest, NeedsNoTimerForWhoAskedForNothing) {
+  Make({});
+  EXPECT_EQ(SayHello(0), SessionTable::Verdict::kKeep);
+  EXPECT_EQ(Until(now_ + 3'600'000 * kMs).size(), 1u);  // WELCOME
+  EXPECT_EQ(table_->timer_ns(), kForeverNs);
+}
+
+TEST_F(SessionTimersTest, SaysSomethingInEveryIntervalAndNothingWhileThereAreRecords) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 0});
+  EXPECT_EQ(SayHello(50), SessionTable::Verdict::kKeep);
+  const uint64_t start = now_;
+  EXPECT_GE(Until(start + 1000 * kMs).size(), 10u);
+  EXPECT_LE(Until(start + 2000 * kMs).size(), 21u);
+  size_t heartbeats = 0;
+  for (uint64_t i = 1; i <= 100; ++i) {
+    Broadcast(i);
+    for (const Frame& frame : Until(start + (2000 + 10 * i) * kMs)) heartbeats += frame.control();
+  }
+  EXPECT_EQ(heartbeats, 0u);
+}
+
+TEST_F(SessionTimersTest, SaysNothingToWhoDoesNotTakeWhatIsThere) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 0});
+  EXPECT_EQ(SayHello(100), SessionTable::Verdict::kKeep);
+  (void)Until(now_ + 1000 * kMs);
+  Broadcast(1);
+  for (int i = 0; i < 1000; ++i) {
+    now_ += 100 * kMs;
+    table_->RestartTimer();
+    ASSERT_EQ(table_->OnTimer(session(), now_), "");
+  }
+  const auto frames = Until(now_);
+  ASSERT_EQ(frames.size(), 1u);
+  EXPECT_FALSE(frames[0].control());
+}
+
+TEST_F(SessionTimersTest, LetsGoOfWhoIsSilentForAllItsTimeAndNotBefore) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 1000});
+  EXPECT_EQ(SayHello(100), SessionTable::Verdict::kKeep);
+  const uint64_t start = now_;
+  std::string why;
+  (void)Until(start + 900 * kMs, &why);
+  EXPECT_EQ(why, "");
+  EXPECT_EQ(SayHeartbeat(), SessionTable::Verdict::kKeep);
+  (void)Until(start + 1800 * kMs, &why);
+  EXPECT_EQ(why, "");
+  (void)Until(start + 2100 * kMs, &why);
+  EXPECT_NE(why, "");
+  EXPECT_EQ(table_->Stats().clients_timed_out, 1u);
+}
+
+TEST_F(SessionTimersTest, GivesWhoBeatsSlowlyThreeOfItsBeats) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 1000});
+  EXPECT_EQ(SayHello(10'000), SessionTable::Verdict::kKeep);
+  std::string why;
+  (void)Until(now_ + 29'000 * kMs, &why);
+  EXPECT_EQ(why, "");
+  (void)Until(now_ + 40'000 * kMs, &why);
+  EXPECT_NE(why, "");
+}
+
+TEST_F(SessionTimersTest, FillsUpHowMuchAClientMaySayOverTime) {
+  Make({.control_frames_per_second = 10});
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(SayHeartbeat(), SessionTable::Verdict::kKeep);
+  now_ += 200 * kMs;
+  ASSERT_EQ(SayHeartbeat(), SessionTable::Verdict::kKeep);
+  ASSERT_EQ(SayHeartbeat(), SessionTable::Verdict::kKeep);
+  EXPECT_EQ(SayHeartbeat(), SessionTable::Verdict::kLeave);
+  EXPECT_EQ(table_->Stats().protocol_errors, 1u);
+}
+
+TEST_F(SessionTimersTest, WaitsForTheHelloThatIsRequiredAndNoLonger) {
+  Make({.require_hello = true, .hello_timeout_ms = 300});
+  EXPECT_EQ(table_->live(), 0u);
+  EXPECT_EQ(table_->connected(), 1u);
+  std::string why;
+  (void)Until(now_ + 299 * kMs, &why);
+  EXPECT_EQ(why, "");
+  (void)Until(now_ + 300 * kMs, &why);
+  EXPECT_NE(why, "");
+  table_->Leave(session());
+  EXPECT_EQ(table_->connected(), 0u);
+}
+
+}  // namespace
+}  // namespace ombus::net
