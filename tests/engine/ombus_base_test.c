@@ -1,0 +1,177 @@
+// What all of the C API shares: versions, errors, structs that grow, memory that runs out.
+#include <ombus/ombus.h>
+#include <sys/resource.h>
+
+#include "c_check.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+static void the_library_says_the_version_of_its_headers(void) {
+  char version[32];
+  snprintf(version, sizeof version, "%d.%d.%d", OMBUS_VERSION_MAJOR, OMBUS_VERSION_MINOR,
+           OMBUS_VERSION_PATCH);
+  CHECK(strcmp(version, ombus_version()) == 0);
+}
+
+static void every_status_has_a_name_of_its_own(void) {
+  for (int i = OMBUS_OK; i <= OMBUS_INTERNAL; ++i) {
+    for (int j = OMBUS_OK; j < i; ++j) {
+      CHECK(strcmp(ombus_status_name((ombus_status)i), ombus_status_name((ombus_status)j)) != 0);
+    }
+  }
+  CHECK(strcmp(ombus_status_name((ombus_status)99), "unknown status") == 0);
+  CHECK(strcmp(ombus_status_name((ombus_status)-1), "unknown status") == 0);
+}
+
+static void a_message_that_does_not_fit_is_cut_and_ends(void) {
+  char name[2000];
+  memset(name, 'x', sizeof name);
+  name[0] = '/';
+  name[sizeof name - 1] = '\0';
+  ombus_error error;
+  memset(&error, 0x55, sizeof error);
+  CHECK(ombus_snapshot_read(name, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+  CHECK(memchr(error.message, '\0', sizeof error.message) != NULL);
+  CHECK(ombus_snapshot_read(name, NULL) == NULL);
+}
+
+static void a_call_that_succeeds_clears_the_error(void) {
+  ombus_producer_options options;
+  ombus_producer_options_init(&options, sizeof options);
+  options.name = test_stream();
+  ombus_error error = {OMBUS_INTERNAL, "old"};
+  ombus_producer* producer = ombus_producer_create(&options, &error);
+  REQUIRE(producer != NULL);
+  CHECK_EQ(error.code, OMBUS_OK);
+  CHECK_EQ(error.message[0], '\0');
+  ombus_producer_close(producer);
+}
+
+// Options as a program that was built against a newer ombus has them.
+typedef struct newer_options {
+  ombus_producer_options known;
+  uint64_t added;
+} newer_options;
+
+static void options_of_a_newer_program_are_taken_if_what_is_new_is_unused(void) {
+  newer_options options;
+  memset(&options, 0xff, sizeof options);
+  ombus_producer_options_init(&options.known, sizeof options);
+  CHECK_EQ(options.known.size, sizeof options);
+  CHECK_EQ(options.added, 0);
+  options.known.name = test_stream();
+  ombus_error error;
+  ombus_producer* producer = ombus_producer_create(&options.known, &error);
+  CHECK(producer != NULL);
+  ombus_producer_close(producer);
+
+  options.added = 1;
+  CHECK(ombus_producer_create(&options.known, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+  CHECK_SAYS(error.message, "too old");
+}
+
+static void options_without_a_credible_size_are_refused(void) {
+  const uint64_t sizes[] = {0, 1, 8, sizeof(ombus_producer_options) - 8, 4097, UINT64_MAX};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+    ombus_producer_options options;
+    ombus_producer_options_init(&options, sizeof options);
+    options.name = test_stream();
+    options.size = sizes[i];
+    ombus_error error;
+    CHECK(ombus_producer_create(&options, &error) == NULL);
+    CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+    CHECK_SAYS(error.message, "options.size");
+  }
+}
+
+static void an_init_that_was_given_no_room_writes_nothing(void) {
+  ombus_producer_options options;
+  memset(&options, 0x5a, sizeof options);
+  const ombus_producer_options before = options;
+  ombus_producer_options_init(&options, 0);
+  ombus_producer_options_init(&options, 8);
+  ombus_producer_options_init(&options, 1u << 20);
+  CHECK(memcmp(&options, &before, sizeof options) == 0);
+  ombus_producer_options_init(NULL, sizeof options);
+}
+
+// A size that is asked for and cannot be had is an error, not the end of the program.
+static void memory_that_runs_out_is_an_error(void) {
+  if (SANITIZED) {
+    printf("skipped: a sanitizer ends the program itself\n");
+    return;
+  }
+  ombus_server_options server_options;
+  ombus_server_options_init(&server_options, sizeof server_options);
+  ombus_error error;
+  ombus_server* server = ombus_server_create(&server_options, &error);
+  REQUIRE(server != NULL);
+  ombus_client_options options;
+  ombus_client_options_init(&options, sizeof options);
+  options.port = ombus_server_port(server);
+  options.receive_buffer_bytes = 1u << 30;
+  struct rlimit old, low;
+  REQUIRE(getrlimit(RLIMIT_AS, &old) == 0);
+  low = old;
+  low.rlim_cur = 512u << 20;
+  REQUIRE(setrlimit(RLIMIT_AS, &low) == 0);
+  CHECK(ombus_client_connect(&options, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_RESOURCE_EXHAUSTED);
+  CHECK_SAYS(error.message, "ENOMEM");
+  CHECK(ombus_client_connect(&options, NULL) == NULL);
+  REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
+  ombus_server_destroy(server);
+}
+
+static void cursors_are_saved_and_loaded(void) {
+  char path[128];
+  snprintf(path, sizeof path, "/tmp/ombus-c-cursor-%d", (int)getpid());
+  ombus_error error;
+  uint64_t seq = 7;
+  CHECK_EQ(ombus_cursor_load(path, &seq, &error), OMBUS_NOT_FOUND);
+  CHECK_EQ(seq, 7);
+  CHECK_EQ(ombus_cursor_save(path, 41, &error), OMBUS_OK);
+  CHECK_EQ(ombus_cursor_save(path, 42, NULL), OMBUS_OK);
+  CHECK_EQ(ombus_cursor_load(path, &seq, &error), OMBUS_OK);
+  CHECK_EQ(seq, 42);
+  FILE* file = fopen(path, "r+b");
+  REQUIRE(file != NULL);
+  fseek(file, 5, SEEK_SET);
+  fputc(0x77, file);
+  fclose(file);
+  CHECK_EQ(ombus_cursor_load(path, &seq, &error), OMBUS_CORRUPT);
+  CHECK_EQ(error.code, OMBUS_CORRUPT);
+  CHECK_EQ(seq, 42);
+  unlink(path);
+}
+
+static void cursors_without_a_path_are_refused(void) {
+  ombus_error error;
+  uint64_t seq;
+  CHECK_EQ(ombus_cursor_save(NULL, 1, &error), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_cursor_load(NULL, &seq, &error), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_cursor_load("/tmp/x", NULL, &error), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_cursor_save("/no/such/folder/cursor", 1, &error), error.code);
+  CHECK(error.code != OMBUS_OK);
+  CHECK_SAYS(error.message, "/no/such/folder/cursor");
+}
+
+int main(void) {
+  RUN(the_library_says_the_version_of_its_headers);
+  RUN(every_status_has_a_name_of_its_own);
+  RUN(a_message_that_does_not_fit_is_cut_and_ends);
+  RUN(a_call_that_succeeds_clears_the_error);
+  RUN(options_of_a_newer_program_are_taken_if_what_is_new_is_unused);
+  RUN(options_without_a_credible_size_are_refused);
+  RUN(an_init_that_was_given_no_room_writes_nothing);
+  RUN(memory_that_runs_out_is_an_error);
+  RUN(cursors_are_saved_and_loaded);
+  RUN(cursors_without_a_path_are_refused);
+  return end_of_tests();
+}

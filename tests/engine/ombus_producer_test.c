@@ -1,0 +1,243 @@
+// The producer's part of the C API.
+#include "c_ring.h"
+
+static void the_defaults_are_those_of_the_header(void) {
+  ombus_producer_options options;
+  ombus_producer_options_init(&options, sizeof options);
+  CHECK_EQ(options.size, sizeof options);
+  CHECK(options.name == NULL);
+  CHECK_EQ(options.capacity, 4096);
+  CHECK_EQ(options.slot_size, 256);
+  CHECK_EQ(options.max_consumers, 8);
+  CHECK_EQ(options.crc32c, 0);
+  CHECK_EQ(options.staleness_ns, 0);
+  CHECK_EQ(options.permissions, 0600);
+  CHECK_EQ(options.unlink_on_close, 1);
+}
+
+static void bad_options_are_refused_by_name(void) {
+  ombus_error error;
+  CHECK(ombus_producer_create(NULL, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+  CHECK(ombus_producer_create(NULL, NULL) == NULL);
+
+  ombus_producer_options options = producer_options();
+  options.name = NULL;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "name");
+  options.name = "no-slash";
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+
+  options = producer_options();
+  options.capacity = 100;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "power of two");
+  options = producer_options();
+  options.slot_size = 60;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+  options = producer_options();
+  options.max_consumers = 0;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
+}
+
+static void calls_without_a_producer_or_a_record_are_refused(void) {
+  const uint64_t seq = 1;
+  ombus_record record = record_of(&seq);
+  size_t published = 9;
+  CHECK_EQ(ombus_producer_try_publish(NULL, &record), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_publish(NULL, &record, 0), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_try_publish_batch(NULL, &record, 1, &published), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(published, 0);
+  published = 9;
+  CHECK_EQ(ombus_producer_publish_batch(NULL, &record, 1, 0, &published), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(published, 0);
+  CHECK(ombus_producer_try_reserve(NULL) == NULL);
+  CHECK_EQ(ombus_producer_commit(NULL, 1, 1, 1), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_wait_for_room(NULL, 0), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_head(NULL), 0);
+  CHECK_EQ(ombus_producer_epoch(NULL), 0);
+  CHECK_EQ(ombus_producer_payload_max(NULL), 0);
+  CHECK_EQ(ombus_producer_live_consumers(NULL), 0);
+  CHECK_EQ(ombus_producer_min_tail(NULL), 0);
+  CHECK_EQ(ombus_producer_superseded(NULL), 0);
+  ombus_producer_end(NULL);
+  ombus_producer_close(NULL);
+
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  CHECK_EQ(ombus_producer_try_publish(producer, NULL), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_publish(producer, NULL, 0), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_publish_batch(producer, NULL, 1, 0, NULL), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, NULL, 1, NULL), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_publish_batch(producer, NULL, 0, 0, NULL), OMBUS_PUBLISH_OK);
+  record.payload = NULL;
+  CHECK_EQ(ombus_producer_try_publish(producer, &record), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_publish_batch(producer, &record, 1, 0, NULL), OMBUS_PUBLISH_INVALID);
+  CHECK_EQ(ombus_producer_head(producer), 0);
+  record.size = 0;
+  CHECK_EQ(ombus_producer_try_publish(producer, &record), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_producer_head(producer), 1);
+  ombus_producer_close(producer);
+}
+
+static void a_full_ring_refuses_waits_and_times_out(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  ombus_consumer* consumer = new_consumer();
+  CHECK_EQ(ombus_producer_live_consumers(producer), 1);
+  for (uint64_t seq = 1; seq <= 8; ++seq) CHECK_EQ(publish(producer, seq), OMBUS_PUBLISH_OK);
+  const uint64_t seq = 9;
+  const ombus_record record = record_of(&seq);
+  CHECK_EQ(publish(producer, seq), OMBUS_PUBLISH_FULL);
+  CHECK_EQ(ombus_producer_publish(producer, &record, 1000000), OMBUS_PUBLISH_TIMED_OUT);
+  CHECK_EQ(ombus_producer_wait_for_room(producer, 1000000), OMBUS_PUBLISH_TIMED_OUT);
+  CHECK(ombus_producer_try_reserve(producer) == NULL);
+  CHECK_EQ(ombus_producer_head(producer), 8);
+  ombus_record read;
+  CHECK_EQ(ombus_consumer_poll(consumer, &read), OMBUS_POLL_RECORD);
+  ombus_consumer_release(consumer);
+  CHECK_EQ(ombus_producer_min_tail(producer), 1);
+  CHECK_EQ(ombus_producer_wait_for_room(producer, 0), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_producer_publish(producer, &record, OMBUS_WAIT_FOREVER), OMBUS_PUBLISH_OK);
+  ombus_consumer_close(consumer);
+  CHECK_EQ(ombus_producer_live_consumers(producer), 0);
+  ombus_producer_close(producer);
+}
+
+static void a_batch_is_published_in_order_as_far_as_there_is_room(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  ombus_consumer* consumer = new_consumer();
+  uint64_t seqs[12];
+  ombus_record records[12];
+  for (size_t i = 0; i < 12; ++i) {
+    seqs[i] = i + 1;
+    records[i] = record_of(&seqs[i]);
+  }
+  size_t published = 0;
+  CHECK_EQ(ombus_producer_publish_batch(producer, records, 12, 1000000, &published),
+           OMBUS_PUBLISH_TIMED_OUT);
+  CHECK_EQ(published, 8);
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, records + 8, 4, &published),
+           OMBUS_PUBLISH_FULL);
+  CHECK_EQ(published, 0);
+  ombus_record read[12];
+  ombus_poll_result end;
+  CHECK_EQ(ombus_consumer_poll_batch(consumer, read, 12, &end), 8);
+  CHECK_EQ(end, OMBUS_POLL_EMPTY);
+  for (size_t i = 0; i < 8; ++i) CHECK_EQ(payload_of(&read[i]), i + 1);
+  ombus_consumer_release(consumer);
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, records + 8, 4, &published),
+           OMBUS_PUBLISH_OK);
+  CHECK_EQ(published, 4);
+  CHECK_EQ(ombus_consumer_poll_batch(consumer, read, 12, NULL), 4);
+  CHECK_EQ(payload_of(&read[3]), 12);
+  ombus_consumer_close(consumer);
+  ombus_producer_close(producer);
+}
+
+static void a_record_too_large_is_refused_before_anything_is_written(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  CHECK_EQ(ombus_producer_payload_max(producer), 256 - 24);
+  static const char large[300];
+  const uint64_t seq = 1;
+  ombus_record records[2] = {record_of(&seq), record_of(&seq)};
+  records[1].payload = large;
+  records[1].size = 233;
+  CHECK_EQ(ombus_producer_try_publish(producer, &records[1]), OMBUS_PUBLISH_TOO_LARGE);
+  CHECK_EQ(ombus_producer_publish_batch(producer, records, 2, 0, NULL), OMBUS_PUBLISH_TOO_LARGE);
+  CHECK(ombus_producer_try_reserve(producer) != NULL);
+  CHECK_EQ(ombus_producer_commit(producer, 1, 1, 233), OMBUS_PUBLISH_TOO_LARGE);
+  CHECK_EQ(ombus_producer_head(producer), 0);
+  records[1].size = 232;
+  CHECK_EQ(ombus_producer_try_publish(producer, &records[1]), OMBUS_PUBLISH_OK);
+  ombus_producer_close(producer);
+}
+
+static void a_reservation_is_written_in_place_and_seen_after_its_commit(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  ombus_consumer* consumer = new_consumer();
+  void* room = ombus_producer_try_reserve(producer);
+  REQUIRE(room != NULL);
+  CHECK_EQ((uintptr_t)room % 8, 0);
+  CHECK(ombus_producer_try_reserve(producer) == room);
+  memcpy(room, "in place", 8);
+  ombus_record read;
+  CHECK_EQ(ombus_consumer_poll(consumer, &read), OMBUS_POLL_EMPTY);
+  CHECK_EQ(ombus_producer_commit(producer, 5, 3, 8), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_consumer_poll(consumer, &read), OMBUS_POLL_RECORD);
+  CHECK_EQ(read.wal_seq, 5);
+  CHECK_EQ(read.type, 3);
+  CHECK_EQ(read.size, 8);
+  CHECK(memcmp(read.payload, "in place", 8) == 0);
+  ombus_consumer_close(consumer);
+  ombus_producer_close(producer);
+}
+
+static void count_call(uint64_t head, uint64_t min_tail, void* context) {
+  CHECK_EQ(head - min_tail, 8);
+  ++*(int*)context;
+}
+
+static void a_publish_that_waits_for_long_says_so(void) {
+  int calls = 0;
+  ombus_producer_options options = producer_options();
+  options.backpressure = count_call;
+  options.backpressure_context = &calls;
+  ombus_producer* producer = new_producer(&options);
+  ombus_consumer* consumer = new_consumer();
+  for (uint64_t seq = 1; seq <= 8; ++seq) CHECK_EQ(publish(producer, seq), OMBUS_PUBLISH_OK);
+  const uint64_t seq = 9;
+  const ombus_record record = record_of(&seq);
+  CHECK_EQ(ombus_producer_publish(producer, &record, 50000000), OMBUS_PUBLISH_TIMED_OUT);
+  CHECK(calls > 0);
+  ombus_consumer_close(consumer);
+  ombus_producer_close(producer);
+}
+
+static void a_producer_that_ended_or_was_superseded_is_closed(void) {
+  ombus_producer_options options = producer_options();
+  ombus_producer* first = new_producer(&options);
+  ombus_producer* second = new_producer(&options);
+  CHECK(ombus_producer_epoch(first) != ombus_producer_epoch(second));
+  CHECK_EQ(ombus_producer_superseded(first), 1);
+  CHECK_EQ(ombus_producer_superseded(second), 0);
+  for (int i = 0; i < 8; ++i) (void)!publish(first, 1);  // what had room may go
+  CHECK_EQ(publish(first, 1), OMBUS_PUBLISH_CLOSED);
+  ombus_producer_close(first);
+  CHECK_EQ(publish(second, 1), OMBUS_PUBLISH_OK);
+  ombus_producer_end(second);
+  ombus_producer_end(second);
+  CHECK_EQ(publish(second, 2), OMBUS_PUBLISH_CLOSED);
+  CHECK(ombus_producer_try_reserve(second) == NULL);
+  CHECK_EQ(ombus_producer_wait_for_room(second, OMBUS_WAIT_FOREVER), OMBUS_PUBLISH_CLOSED);
+  ombus_producer_close(second);
+}
+
+static void a_name_is_removed_at_the_end_unless_it_is_to_stay(void) {
+  ombus_producer_options options = producer_options();
+  ombus_producer_close(new_producer(&options));
+  CHECK(shm_unlink(test_stream()) != 0);
+  options.unlink_on_close = 0;
+  ombus_producer_close(new_producer(&options));
+  CHECK_EQ(shm_unlink(test_stream()), 0);
+}
+
+int main(void) {
+  RUN(the_defaults_are_those_of_the_header);
+  RUN(bad_options_are_refused_by_name);
+  RUN(calls_without_a_producer_or_a_record_are_refused);
+  RUN(a_full_ring_refuses_waits_and_times_out);
+  RUN(a_batch_is_published_in_order_as_far_as_there_is_room);
+  RUN(a_record_too_large_is_refused_before_anything_is_written);
+  RUN(a_reservation_is_written_in_place_and_seen_after_its_commit);
+  RUN(a_publish_that_waits_for_long_says_so);
+  RUN(a_producer_that_ended_or_was_superseded_is_closed);
+  RUN(a_name_is_removed_at_the_end_unless_it_is_to_stay);
+  return end_of_tests();
+}
