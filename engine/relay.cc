@@ -8,6 +8,7 @@
 #include "net/backend_select.h"
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
+#include "net/io_options.h"
 #include "net/socket.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
@@ -71,16 +72,15 @@ Result<std::unique_ptr<Relay>> Relay::Create(const RelayOptions& options) {
   if (!kind.ok()) return kind.status();
   Result<engine::Parts> parts = engine::MakeParts(options);
   if (!parts.ok()) return parts.status();
-  const uint32_t sockets = options.server.max_clients + 2;  // the listener and the wake-up
 #ifdef OMBUS_HAVE_IOURING
   if (*kind == net::BackendKind::kUring) {
-    auto uring = net::UringBackend::Create({.sockets_hint = sockets});
+    auto uring = net::UringBackend::Create(net::BackendOptionsOf(options.server));
     if (uring.ok()) return engine::CreateOn(options, std::move(*uring), std::move(*parts));
     if (options.server.backend == BackendChoice::kUring) return uring.status();
     why = uring.status().message();  // the kernel's limits, most likely: epoll needs less
   }
 #endif
-  auto epoll = net::EpollBackend::Create({.sockets_hint = sockets});
+  auto epoll = net::EpollBackend::Create(net::BackendOptionsOf(options.server));
   if (!epoll.ok()) return epoll.status();
   parts->note = std::move(why);
   return engine::CreateOn(options, std::move(*epoll), std::move(*parts));

@@ -20,6 +20,9 @@
 //     parks on PollOut. At most one Send per socket at a time; a short count is a normal result.
 //     Memory inside the region given to RegisterMemory is sent from registered buffers where the
 //     backend has them.
+//   - A Send completes when its memory is no longer read. HeldByPeer says whether the pending one
+//     only waits for the peer's acknowledgement, as zero-copy sends do; Close then resets the
+//     connection, so that it completes.
 //   - FinishSending ends the stream towards the peer, at once and outside the queue; receiving goes
 //   on.
 //     AllDelivered then says whether the peer's kernel has all of it. To close earlier, or with
@@ -62,6 +65,7 @@ struct Completion {
 struct BackendStats {
   uint64_t enters = 0;  // system calls made to submit, reap or transfer
   uint64_t sends_fixed = 0, sends_plain = 0;
+  uint64_t sends_zero_copy = 0, zero_copy_copied = 0;  // the second: so said the kernel
   uint64_t receive_buffer_shortages = 0, completion_overflows = 0;
 };
 
@@ -86,6 +90,7 @@ concept Backend = requires(B b, SocketId id, int fd, uint64_t token, NullSink si
   {b.PollOut(id, token)};           // one shot
   {b.PollIn(id, token)};            // one shot: also for descriptors that are no sockets
   {b.Connect(id, address, token)};  // address must stay until completion
+  { b.HeldByPeer(id) } -> std::same_as<bool>;
   {b.FinishSending(id)};
   { b.AllDelivered(id) } -> std::same_as<bool>;
   {b.Close(id, token)};

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "ombus/io_options.h"
+
 namespace ombus::net {
 
 struct BackendOptions {
@@ -13,6 +15,12 @@ struct BackendOptions {
   uint32_t receive_buffers = 256;
   uint32_t receive_buffer_bytes = 4096;
   uint32_t queue_entries = 0;  // operations submitted per system call; 0: from sockets_hint
+  // Of io_uring alone; epoll sends the plain way and notes that it leaves the rest out.
+  SendMode send_mode = SendMode::kFixed;
+  uint32_t napi_busy_poll_us = 0;
+  bool sq_poll = false;
+  int sq_poll_cpu = -1;
+  uint32_t sq_poll_idle_ms = 100;
 };
 
 }  // namespace ombus::net

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "net/backend.h"
+#include "net/io_options.h"
 #include "net/session_table.h"
 #include "net/socket.h"
 #include "ombus/server.h"
@@ -84,10 +85,16 @@ class BasicServer {
   uint64_t NowNs() { return backend_->NowNs(); }
   ServerStats stats() const {
     ServerStats stats = table_.Stats();
-    stats.enters = backend_->stats().enters;
+    const BackendStats backend = backend_->stats();
+    stats.enters = backend.enters;
+    stats.sends_fixed = backend.sends_fixed;
+    stats.sends_plain = backend.sends_plain;
+    stats.sends_zero_copy = backend.sends_zero_copy;
+    stats.zero_copy_copied = backend.zero_copy_copied;
     return stats;
   }
   std::vector<ServerEvent> TakeEvents() { return table_.TakeEvents(); }
+  void Note(std::string text) { table_.Tell(ServerEvent::Kind::kNote, std::move(text)); }
 
   void OnCompletion(const Completion& done);  // the back end's, not the caller's
 
@@ -105,6 +112,7 @@ class BasicServer {
   }
   uint64_t lag_of(bool least);
   [[gnu::cold, gnu::noinline]] BroadcastResult MakeRoomSlow(uint16_t size);
+  [[gnu::cold, gnu::noinline]] void CutPinned(uint64_t needed);
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
   void AfterTurn();

@@ -11,6 +11,7 @@ Result<std::unique_ptr<BasicServer<B>>> BasicServer<B>::Create(std::unique_ptr<B
                                                                UniqueFd listener,
                                                                ServerOptions options) {
   if (Status status = SessionTable::CheckOptions(&options); !status.ok()) return status;
+  if (Status status = PrepareListener(listener.get(), options.io); !status.ok()) return status;
   Result<BroadcastLog> log = BroadcastLog::Create(options.log_bytes);
   if (!log.ok()) return log.status();
   std::unique_ptr<BasicServer> server(
@@ -32,7 +33,6 @@ void BasicServer<B>::RegisterLog() {
   const auto memory = table_.log().memory();
   Status status = backend_->RegisterMemory(memory);
   if (!status.ok()) status = backend_->RegisterMemory(memory.first(memory.size() / 2));
-  if (!status.ok()) table_.Tell(ServerEvent::Kind::kNote, status.message());
   if (const std::string note = backend_->note(); !note.empty()) {
     table_.Tell(ServerEvent::Kind::kNote, note);
   }
@@ -65,6 +65,7 @@ BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
     blocked_bytes_ = bytes;
     return BroadcastResult::kFull;
   }
+  CutPinned(table_.log().head() + bytes - table_.lag_max());
   // What the kernel still reads must not be overwritten. Sends complete at once, so this ends with
   // the first turn; should it not, refusing is better than corrupting.
   const uint64_t needed = table_.log().head() + bytes - table_.lag_max();
@@ -73,6 +74,24 @@ BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   }
   table_.CutLaggards(bytes, backend_->NowNs());
   return fits() ? BroadcastResult::kOk : BroadcastResult::kFull;
+}
+
+// A zero-copy send holds the log until its peer acknowledges, which a peer that stands still never
+// does: its connection is given up, since waiting would hold up everybody.
+template <Backend B>
+void BasicServer<B>::CutPinned(uint64_t needed) {
+  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+    const Session& session = table_.at(slot);
+    if (!session.sending || session.state != SessionState::kLive || session.cursor >= needed) {
+      continue;
+    }
+    if (!backend_->HeldByPeer(session.socket)) continue;
+    ++table_.counters().slow_client_drops;
+    table_.TellOf(ServerEvent::Kind::kClientCut, session,
+                  "cut and reset: it has not acknowledged a zero-copy send; send_mode kFixed lets "
+                  "such clients drain");
+    Close(slot);
+  }
 }
 
 template <Backend B>

@@ -27,12 +27,22 @@ Result<std::unique_ptr<EpollBackend>> EpollBackend::Create(const BackendOptions&
   if (!epoll.ok()) {
     return SystemStatus("epoll_create1", "epoll", errno, "check the descriptor limit (ulimit -n)");
   }
-  return std::unique_ptr<EpollBackend>(new EpollBackend(
-      std::move(epoll), options.receive_buffers == 0 ? 0 : options.receive_buffer_bytes));
+  return std::unique_ptr<EpollBackend>(new EpollBackend(std::move(epoll), options));
 }
 
-EpollBackend::EpollBackend(UniqueFd epoll, size_t receive_bytes)
-    : epoll_(std::move(epoll)), receive_buffer_(receive_bytes) {}
+EpollBackend::EpollBackend(UniqueFd epoll, const BackendOptions& options)
+    : epoll_(std::move(epoll)),
+      receive_buffer_(options.receive_buffers == 0 ? 0 : options.receive_buffer_bytes) {
+  std::string without;
+  if (options.send_mode == SendMode::kZeroCopy || options.send_mode == SendMode::kAuto) {
+    without += " zero-copy sends,";
+  }
+  if (options.napi_busy_poll_us != 0) without += " NAPI busy polling,";
+  if (options.sq_poll) without += " a polling kernel thread,";
+  if (without.empty()) return;
+  without.back() = ';';
+  note_ = "epoll \"options\": has no" + without + " use io_uring, or leave them out";
+}
 
 EpollBackend::~EpollBackend() {
   for (size_t id = 0; id < sockets_.size(); ++id) {

@@ -50,6 +50,7 @@ class EpollBackend {
   void Connect(SocketId id, const sockaddr_storage& address, uint64_t token) {
     Queue({Op::kConnect, id, token, {}, std::as_bytes(std::span(&address, 1))});
   }
+  bool HeldByPeer(SocketId) const { return false; }
   void FinishSending(SocketId id);
   bool AllDelivered(SocketId id) const;
   void Close(SocketId id, uint64_t token) { Queue({Op::kClose, id, token, {}, {}}); }
@@ -60,7 +61,7 @@ class EpollBackend {
   uint64_t NowNs() const;
   BackendStats stats() const { return stats_; }
   const char* name() const { return "epoll"; }
-  std::string note() const { return ""; }
+  std::string note() const { return note_; }
 
  private:
   struct Queued {
@@ -83,7 +84,7 @@ class EpollBackend {
     std::span<std::byte> into;  // of receive; empty: multishot
   };
 
-  EpollBackend(UniqueFd epoll, size_t receive_bytes);
+  EpollBackend(UniqueFd epoll, const BackendOptions& options);
   void Queue(const Queued& queued) { queue_.push_back(queued); }
   bool Usable(SocketId id) const {
     return id >= 0 && static_cast<size_t>(id) < sockets_.size() && sockets_[id].open;
@@ -136,6 +137,7 @@ class EpollBackend {
   size_t open_sockets_ = 0;
   bool delivered_ = false;
   BackendStats stats_;
+  std::string note_;
 };
 
 template <typename Sink>

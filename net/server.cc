@@ -9,6 +9,7 @@
 #include "net/backend_select.h"
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
+#include "net/io_options.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
 #endif
@@ -56,15 +57,12 @@ class ServerOn final : public Server {
   std::unique_ptr<BasicServer<B>> server_;
 };
 
-BackendOptions BackendOptionsOf(const ServerOptions& options) {
-  return {.sockets_hint = options.max_clients + 2};
-}
-
 template <Backend B>
 Result<std::unique_ptr<Server>> CreateOn(std::unique_ptr<B> backend, UniqueFd listener,
-                                         const ServerOptions& options) {
+                                         const ServerOptions& options, std::string note) {
   auto server = BasicServer<B>::Create(std::move(backend), std::move(listener), options);
   if (!server.ok()) return server.status();
+  if (!note.empty()) (*server)->Note(std::move(note));
   return std::unique_ptr<Server>(std::make_unique<ServerOn<B>>(std::move(*server)));
 }
 
@@ -80,14 +78,15 @@ Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
 #ifdef OMBUS_HAVE_IOURING
   if (*kind == net::BackendKind::kUring) {
     auto backend = net::UringBackend::Create(net::BackendOptionsOf(options));
-    if (backend.ok()) return net::CreateOn(std::move(*backend), std::move(*listener), options);
+    if (backend.ok()) return net::CreateOn(std::move(*backend), std::move(*listener), options, "");
     // The probe was let through and this ring, which is larger, was not.
     if (options.backend == BackendChoice::kUring) return backend.status();
+    why = backend.status().message();
   }
 #endif
   auto backend = net::EpollBackend::Create(net::BackendOptionsOf(options));
   if (!backend.ok()) return backend.status();
-  return net::CreateOn(std::move(*backend), std::move(*listener), options);
+  return net::CreateOn(std::move(*backend), std::move(*listener), options, std::move(why));
 }
 
 }  // namespace ombus

@@ -67,6 +67,7 @@ class SimBackend {
            .token = token,
            .bytes = std::as_bytes(std::span(&address, 1))});
   }
+  bool HeldByPeer(SocketId) const { return false; }
   void FinishSending(SocketId id);
   bool AllDelivered(SocketId id);
   void Close(SocketId id, uint64_t token) { Queue({.op = Op::kClose, .id = id, .token = token}); }

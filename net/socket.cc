@@ -217,6 +217,12 @@ bool AllAcknowledged(int fd) {
   return ioctl(fd, SIOCOUTQ, &unacknowledged) != 0 || unacknowledged == 0;
 }
 
+void ResetConnection(int fd) {
+  sockaddr nowhere{};
+  nowhere.sa_family = AF_UNSPEC;
+  (void)connect(fd, &nowhere, sizeof nowhere);
+}
+
 Status MakeNonBlocking(int fd) {
   const int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||

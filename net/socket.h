@@ -76,6 +76,10 @@ void SetUserTimeout(int fd, uint32_t timeout_ms);
 // True where that cannot be found out.
 bool AllAcknowledged(int fd);
 
+// Ends a TCP connection at once: the peer is reset, and what it has not acknowledged is let go of.
+// The descriptor stays open.
+void ResetConnection(int fd);
+
 // Sets O_NONBLOCK and FD_CLOEXEC.
 Status MakeNonBlocking(int fd);
 

@@ -15,6 +15,9 @@ namespace ombus::net {
 namespace {
 
 constexpr size_t kSendBytesMax = size_t{1} << 30;
+// Below it, pinning pages and waiting for a notification cost more than the copy.
+constexpr size_t kZeroCopyBytesMin = 16u << 10;
+constexpr uint8_t kTrialSends = 64;
 
 uint64_t Tag(SocketId id, const SocketSlot& slot, uint8_t kind) {
   return UserData{.kind = kind, .generation = slot.generation, .id = id}.Pack();
@@ -102,16 +105,39 @@ bool UringBackend::InRegion(std::span<const std::byte> bytes) const {
 }
 
 void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
-  const Slot* slot = Begin(id, Op::kSend, token);
+  Slot* slot = Begin(id, Op::kSend, token);
   if (slot == nullptr) return;
   bytes = bytes.first(std::min(bytes.size(), kSendBytesMax));
   io_uring_sqe* sqe = NewSqe();
-  if (InRegion(bytes)) return PrepareFixedWrite(sqe, id, *slot, bytes);
+  if (InRegion(bytes)) {
+    if (zero_copy_ && WantsZeroCopy(*slot, bytes.size())) [[unlikely]] {
+      return PrepareZeroCopy(sqe, id, *slot, bytes);
+    }
+    return PrepareFixedWrite(sqe, id, *slot, bytes);
+  }
   const int fd = slot->registered_file ? id : slot->fd;
   io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (slot->registered_file) sqe->flags |= IOSQE_FIXED_FILE;
   sqe->user_data = Tag(id, *slot, Op::kSend);
   ++stats_.sends_plain;
+}
+
+bool UringBackend::WantsZeroCopy(Slot& slot, size_t bytes) {
+  if (bytes < kZeroCopyBytesMin) return false;
+  if (options_.send_mode == SendMode::kZeroCopy) return true;
+  if (slot.copied) return false;
+  if (slot.large_sends == kTrialSends) return true;
+  ++slot.large_sends;
+  return false;
+}
+
+void UringBackend::PrepareZeroCopy(io_uring_sqe* sqe, SocketId id, const Slot& slot,
+                                   std::span<const std::byte> bytes) {
+  io_uring_prep_send_zc_fixed(sqe, slot.registered_file ? id : slot.fd, bytes.data(), bytes.size(),
+                              MSG_DONTWAIT | MSG_NOSIGNAL, kZeroCopyReportUsage, 0);
+  if (slot.registered_file) sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = Tag(id, slot, kZeroCopySend);
+  ++stats_.sends_zero_copy;
 }
 
 void UringBackend::PrepareFixedWrite(io_uring_sqe* sqe, SocketId id, const Slot& slot,
@@ -157,6 +183,7 @@ void UringBackend::Close(SocketId id, uint64_t token) {
   if (slot == nullptr) return;
   slot->End(Op::kClose);  // its token stays; it is complete when nothing else is pending
   slot->closing = true;
+  if (slot->held_by_peer) ResetConnection(slot->fd);
   if (slot->pending != 0) {
     io_uring_sqe* cancel = NewSqe();
     io_uring_prep_cancel_fd(cancel, slot->fd, IORING_ASYNC_CANCEL_ALL);
@@ -222,6 +249,7 @@ bool UringBackend::Convert(const io_uring_cqe& cqe, Completion* completion) {
     CheckClosed(tag.id, *slot);
     return false;
   }
+  if (tag.kind == kZeroCopySend) return ConvertZeroCopy(*slot, cqe, completion);
   const Op op = tag.kind == kFixedSend ? Op::kSend : static_cast<Op>(tag.kind);
   *completion = {.token = slot->token(op),
                  .op = op,
@@ -234,6 +262,39 @@ bool UringBackend::Convert(const io_uring_cqe& cqe, Completion* completion) {
   return true;
 }
 
+// Told when the kernel has let go of the memory. That is the second completion; the first has the
+// count, and is the only one where nothing was sent.
+bool UringBackend::ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completion* completion) {
+  if ((cqe.flags & IORING_CQE_F_NOTIF) == 0) {
+    slot.zero_copy_sent = cqe.res;
+    slot.held_by_peer = (cqe.flags & IORING_CQE_F_MORE) != 0;
+    if (slot.held_by_peer) {
+      if (slot.closing) ResetConnection(slot.fd);
+      return false;
+    }
+  } else {
+    slot.held_by_peer = false;
+    // Only a send that took place has anything to report.
+    if (slot.zero_copy_sent > 0 && (static_cast<uint32_t>(cqe.res) & kZeroCopyCopied) != 0) {
+      ++stats_.zero_copy_copied;
+      slot.copied = true;
+    }
+  }
+  if (slot.zero_copy_sent == -EINVAL || slot.zero_copy_sent == -EOPNOTSUPP) {
+    // A kernel that cannot report, or a socket that cannot do it: from now on the other way.
+    slot.zero_copy_sent = -EAGAIN;
+    zero_copy_ = false;
+  }
+  *completion = {.token = slot.token(Op::kSend),
+                 .op = Op::kSend,
+                 .more = false,
+                 .result = slot.zero_copy_sent,
+                 .data = {}};
+  slot.End(Op::kSend);
+  CheckClosed(UserData::Unpack(cqe.user_data).id, slot);
+  return true;
+}
+
 void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion) {
   if (cqe.res == -ENOBUFS) ++stats_.receive_buffer_shortages;
   const size_t size = cqe.res > 0 ? static_cast<size_t>(cqe.res) : 0;
@@ -243,6 +304,11 @@ void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completio
   } else if (slot.into != nullptr) {
     completion->data = {slot.into, size};
   }
+}
+
+bool UringBackend::HeldByPeer(SocketId id) {
+  const Slot* slot = table_.Find(id);
+  return slot != nullptr && slot->held_by_peer;
 }
 
 void UringBackend::FinishSending(SocketId id) {

@@ -45,6 +45,7 @@ class UringBackend {
   void PollOut(SocketId id, uint64_t token);
   void PollIn(SocketId id, uint64_t token);
   void Connect(SocketId id, const sockaddr_storage& address, uint64_t token);
+  bool HeldByPeer(SocketId id);
   void FinishSending(SocketId id);
   bool AllDelivered(SocketId id);
   void Close(SocketId id, uint64_t token);
@@ -60,7 +61,7 @@ class UringBackend {
   uint64_t NowNs() const;
   BackendStats stats() const { return stats_; }
   const char* name() const { return "io_uring"; }
-  std::string note() const { return note_; }
+  std::string note() const { return set_up_note_ + (set_up_note_.empty() ? "" : "; ") + note_; }
 
   // For tests: without RWF_NOSIGNAL, as on kernels before 6.18, the signal mask does its work.
   void AvoidNoSignalWrites();
@@ -69,12 +70,17 @@ class UringBackend {
   struct Slot : SocketSlot {
     bool registered_file = false;
     uint8_t internal_pending = 0;  // cancel and unregister, while it closes
+    bool held_by_peer = false;     // a SEND_ZC whose notification is still to come
+    bool copied = false;           // kAuto: the kernel copied a SEND_ZC, so there is no more of it
+    uint8_t large_sends = 0;       // kAuto: up to kTrialSends
+    int32_t zero_copy_sent = 0;    // its result, until then
     std::byte* into = nullptr;     // of a pending ReceiveInto; null for Receive
   };
 
   explicit UringBackend(const BackendOptions& options);
   Status SetUp(const BackendOptions& options);
-  int MakeRing(uint32_t entries);  // 0 or -errno
+  int MakeRing(uint32_t entries, bool sq_poll);  // 0 or -errno
+  void RegisterNapiPolling();
   void RegisterFiles(const BackendOptions& options);
   Status Start();  // in the thread that runs it
   void CancelAll();
@@ -83,6 +89,9 @@ class UringBackend {
   Slot* Begin(SocketId id, Op op, uint64_t token);  // null: refused, and a completion says so
   io_uring_sqe* NewSqe();                           // never null
   bool InRegion(std::span<const std::byte> bytes) const;
+  bool WantsZeroCopy(Slot& slot, size_t bytes);
+  void PrepareZeroCopy(io_uring_sqe* sqe, SocketId id, const Slot& slot,
+                       std::span<const std::byte> bytes);
   void PrepareFixedWrite(io_uring_sqe* sqe, SocketId id, const Slot& slot,
                          std::span<const std::byte> bytes);
 
@@ -91,12 +100,14 @@ class UringBackend {
   void FillFromBacklog();
   bool KernelHasNews() const;
   int EnterOnce(uint64_t wait_ns);
+  bool CallsKernel(uint64_t wait_ns) const;
   int CallKernel(uint64_t wait_ns);
   bool SawEpipe(unsigned ready_before) const;
 
   // Reaping: one completion a call, until it returns false.
   bool Next(Completion* completion);
   bool Convert(const io_uring_cqe& cqe, Completion* completion);
+  bool ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
   void ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
   void CheckClosed(SocketId id, const Slot& slot);
   void FinishClose(SocketId id, Completion* completion);
@@ -116,7 +127,10 @@ class UringBackend {
   int held_buffer_ = -1;  // the sink is looking at it
   bool has_ring_ = false, started_ = false;
   pthread_t thread_{};  // once started
-  std::string note_;
+  const BackendOptions options_;
+  bool sq_poll_ = false;    // as it came to be
+  bool zero_copy_ = false;  // SEND_ZC may be used
+  std::string set_up_note_, note_;
   BackendStats stats_;
 };
 

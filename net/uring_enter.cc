@@ -50,8 +50,9 @@ bool UringBackend::KernelHasNews() const {
 }
 
 int UringBackend::EnterOnce(uint64_t wait_ns) {
-  ++stats_.enters;
-  const bool may_signal = fixed_queued_ > 0 && (write_flags_ & kWriteNoSignal) == 0;
+  if (CallsKernel(wait_ns)) ++stats_.enters;
+  // The kernel's own thread takes no signals.
+  const bool may_signal = !sq_poll_ && fixed_queued_ > 0 && (write_flags_ & kWriteNoSignal) == 0;
   fixed_queued_ = 0;
   int result;
   if (may_signal) {
@@ -66,7 +67,17 @@ int UringBackend::EnterOnce(uint64_t wait_ns) {
   return result;
 }
 
+// Where a kernel thread submits it has to be woken only after it has slept.
+bool UringBackend::CallsKernel(uint64_t wait_ns) const {
+  return !sq_poll_ || wait_ns != 0 || KernelHasNews() ||
+         (IO_URING_READ_ONCE(*ring_.sq.kflags) & IORING_SQ_NEED_WAKEUP) != 0;
+}
+
 int UringBackend::CallKernel(uint64_t wait_ns) {
+  if (sq_poll_ && wait_ns == 0) {
+    const int result = io_uring_submit(&ring_);
+    return result < 0 || backlog_.empty() ? result : io_uring_sqring_wait(&ring_);
+  }
   if (wait_ns == 0) return io_uring_submit_and_get_events(&ring_);
   if (wait_ns == kForeverNs) return io_uring_submit_and_wait(&ring_, 1);
   __kernel_timespec timeout = {.tv_sec = static_cast<int64_t>(wait_ns / 1'000'000'000),

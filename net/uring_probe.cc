@@ -138,6 +138,14 @@ Status ProbeIoUring() {
   return Status();
 }
 
+bool ProbeZeroCopySend() {
+  TinyRing ring(0);
+  if (ring.error() != 0) return false;
+  const std::unique_ptr<io_uring_probe, void (*)(io_uring_probe*)> probe(
+      io_uring_get_probe_ring(ring.get()), io_uring_free_probe);
+  return probe != nullptr && io_uring_opcode_supported(probe.get(), IORING_OP_SEND_ZC) != 0;
+}
+
 std::optional<unsigned> ProbeFixedWriteFlags() {
   TinyRing ring(0);
   int pair[2];

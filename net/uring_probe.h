@@ -17,11 +17,18 @@ inline constexpr unsigned kRingFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP
                                        IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                                        IORING_SETUP_TASKRUN_FLAG;
 
+// The same where a kernel thread submits: deferred task run does not go with it.
+inline constexpr unsigned kPollingRingFlags =
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_SQPOLL | IORING_SETUP_SUBMIT_ALL;
+
 // The whole set, tried once: setup, buffer ring, an operation, the opcodes.
 Status ProbeIoUring();
 
 // io_uring_setup failed with this positive errno: cause and cure.
 Status RingSetupError(int error);
+
+// Whether the kernel has SEND_ZC at all; whether it says what became of it shows when it is used.
+bool ProbeZeroCopySend();
 
 // With which flags WRITE_FIXED to a full socket answers -EAGAIN at once. Without RWF_NOWAIT the
 // kernel would wait with it, O_NONBLOCK or not. None: not on this kernel.

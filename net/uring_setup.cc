@@ -55,19 +55,26 @@ Result<std::unique_ptr<UringBackend>> UringBackend::Create(const BackendOptions&
   return backend;
 }
 
-UringBackend::UringBackend(const BackendOptions& options) : table_(options.sockets_hint) {
+UringBackend::UringBackend(const BackendOptions& options)
+    : table_(options.sockets_hint), options_(options) {
   closed_.reserve(options.sockets_hint);
   refused_.reserve(16);
 }
 
 // Queues count as locked memory on some kernels. Where there is little of it they get shorter: a
 // long turn then takes more system calls.
-int UringBackend::MakeRing(uint32_t entries) {
+int UringBackend::MakeRing(uint32_t entries, bool sq_poll) {
   for (;; entries /= 4) {
     io_uring_params params{};
     // Disabled until the first Turn: the ring binds to the thread that enables it. Registering
     // works before.
-    params.flags = kRingFlags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
+    params.flags = IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
+    params.flags |= sq_poll ? kPollingRingFlags : kRingFlags;
+    if (sq_poll && options_.sq_poll_cpu >= 0) {
+      params.flags |= IORING_SETUP_SQ_AFF;
+      params.sq_thread_cpu = static_cast<uint32_t>(options_.sq_poll_cpu);
+    }
+    params.sq_thread_idle = options_.sq_poll_idle_ms;
     params.cq_entries = 4 * entries;
     const int result = io_uring_queue_init_params(entries, &ring_, &params);
     if (result != -ENOMEM || entries < 4 * kQueueEntriesMin) return result;
@@ -75,12 +82,28 @@ int UringBackend::MakeRing(uint32_t entries) {
 }
 
 Status UringBackend::SetUp(const BackendOptions& options) {
-  if (const int result = MakeRing(QueueEntries(options)); result != 0) {
-    return RingSetupError(-result);
+  int result = MakeRing(QueueEntries(options), options.sq_poll);
+  sq_poll_ = options.sq_poll && result == 0;
+  if (options.sq_poll && result != 0) {
+    set_up_note_ = absl::StrCat(
+        "io_uring_setup \"SQPOLL, cpu ", options.sq_poll_cpu, "\": ", ErrnoName(-result),
+        "; this thread submits itself; name a cpu that this process may use, or -1");
+    result = MakeRing(QueueEntries(options), false);
   }
+  if (result != 0) return RingSetupError(-result);
   has_ring_ = true;
+  if (options.napi_busy_poll_us != 0) RegisterNapiPolling();
   RegisterFiles(options);
   return buffers_.Register(&ring_, options.receive_buffers, options.receive_buffer_bytes);
+}
+
+void UringBackend::RegisterNapiPolling() {
+  const int result = RegisterNapi(ring_, options_.napi_busy_poll_us);
+  if (result == 0) return;
+  absl::StrAppend(&set_up_note_, set_up_note_.empty() ? "" : "; ", "io_uring_register(NAPI) \"",
+                  options_.napi_busy_poll_us, " us\": ", ErrnoName(-result),
+                  "; the network card is not polled; use Linux 6.9 or later with "
+                  "CONFIG_NET_RX_BUSY_POLL, or leave napi_busy_poll_us 0");
 }
 
 // Best effort: a socket without a registered file is a few nanoseconds slower to send to.
@@ -98,6 +121,8 @@ Status UringBackend::RegisterMemory(std::span<std::byte> region) {
   if (!region_.empty()) io_uring_unregister_buffers(&ring_);
   region_ = {};
   note_.clear();
+  zero_copy_ = false;
+  if (options_.send_mode == SendMode::kPlain) return Status();
   const iovec memory = {region.data(), region.size()};
   int result = -EFBIG;
   if (region.size() <= kRegionBytesMax) result = io_uring_register_buffers(&ring_, &memory, 1);
@@ -116,6 +141,9 @@ Status UringBackend::RegisterMemory(std::span<std::byte> region) {
   }
   write_flags_ = *flags;
   region_ = region;
+  if (options_.send_mode == SendMode::kFixed) return Status();
+  zero_copy_ = ProbeZeroCopySend();
+  if (!zero_copy_) note_ = "io_uring \"SEND_ZC\": not there; use Linux 6.2 or later";
   return Status();
 }
 
@@ -164,6 +192,9 @@ void UringBackend::CancelAll() {
 UringBackend::~UringBackend() {
   if (!has_ring_) return;
   const bool own_thread = started_ && pthread_equal(thread_, pthread_self()) != 0;
+  for (const Slot& slot : table_.slots()) {
+    if (slot.open && slot.held_by_peer) ResetConnection(slot.fd);
+  }
   if (own_thread) CancelAll();
   if (files_ != 0) io_uring_unregister_files(&ring_);  // or it would keep them open for a while
   for (const Slot& slot : table_.slots()) {

@@ -13,8 +13,9 @@
 namespace ombus::net {
 
 // Kinds of request beyond those of Op, which have Op's numbers.
-inline constexpr uint8_t kFixedSend = 0x10;  // a kSend as WRITE_FIXED: may raise SIGPIPE
-inline constexpr uint8_t kInternal = 0x20;   // cancel, unregister: no completion for the owner
+inline constexpr uint8_t kFixedSend = 0x10;     // a kSend as WRITE_FIXED: may raise SIGPIPE
+inline constexpr uint8_t kZeroCopySend = 0x11;  // a kSend as SEND_ZC: two completions
+inline constexpr uint8_t kInternal = 0x20;      // cancel, unregister: no completion for the owner
 
 struct UserData {
   uint8_t kind = 0;

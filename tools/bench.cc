@@ -10,6 +10,7 @@
 #include "ombus/ring_layout.h"
 #include "tools/bench_content.h"
 #include "tools/command.h"
+#include "tools/io_flags.h"
 #include "tools/table.h"
 
 namespace ombus::tools {
@@ -33,13 +34,14 @@ constexpr CommandText kText = {
 
 struct Options {
   BenchOptions bench;
+  IoFlags io;
   std::string backend = "auto";
   bool json = false;
 };
 
 FlagTable FlagsOf(Options* o) {
   BenchOptions* b = &o->bench;
-  return {
+  FlagTable flags = {
       {"mode", "MODE", "what to measure",
        Choice{&b->mode,
               {"shm", "shm-mixed", "pub", "poll", "ipc", "tcp", "relay", "fanout", "rtt", "both"}}},
@@ -64,9 +66,12 @@ FlagTable FlagsOf(Options* o) {
        Duration{&b->block_ns}},
       {"idle-clients", "N", "fanout: so many more on a second server of the same thread",
        Number32{&b->idle_clients, 0, 20'000}},
+      {"log-bytes", "BYTES", "fanout: size of the broadcast log", Bytes{&b->log_bytes}},
       {"check-all", "", "fanout: look at every frame, not at two of each read", &b->check_all},
       {"json", "", "an object a line", &o->json},
   };
+  o->io.AddTo(&flags);
+  return flags;
 }
 
 struct Mode {
@@ -155,6 +160,7 @@ int RunBench(Arguments args) {
   options.bench.backend = options.backend == "uring"   ? BackendChoice::kUring
                           : options.backend == "epoll" ? BackendChoice::kEpoll
                                                        : BackendChoice::kAuto;
+  options.bench.io = options.io.Options();
   for (const Mode& mode : kModes) {
     const bool both = options.bench.mode == "both" && (mode.name == "shm" || mode.name == "tcp");
     if (mode.name != options.bench.mode && !both) continue;

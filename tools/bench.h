@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ombus/backend_choice.h"
+#include "ombus/io_options.h"
 #include "ombus/status.h"
 #include "tools/json.h"
 
@@ -32,6 +33,8 @@ struct BenchOptions {
   uint32_t window_frames = 256;                    // of this cell of the sweep
   uint64_t block_ns = 10'000'000;                  // of one contender before the next
   uint32_t idle_clients = 0;
+  uint64_t log_bytes = 4u << 20;  // of the broadcast log
+  IoOptions io = {};
   bool check_all = false;
 
   int cpu(size_t i) const { return cpus.empty() ? -1 : cpus[i % cpus.size()]; }

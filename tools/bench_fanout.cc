@@ -88,7 +88,12 @@ class SendingSide {
       : options_(options), contenders_(ContendersOf(options)), board_(*board) {}
 
   Status Run() {
-    setting_ = {options_.clients, options_.window_frames, options_.size, options_.idle_clients,
+    setting_ = {options_.clients,
+                options_.window_frames,
+                options_.size,
+                options_.idle_clients,
+                options_.log_bytes,
+                options_.io,
                 NowNs() + options_.timeout_ns};
     for (const Contender contender : contenders_) {
       if (Status opened = Open(contender); !opened.ok()) return opened;

@@ -84,6 +84,7 @@ ServerOptions ServerOptionsOf(const BenchOptions& options) {
   server.max_clients = options.clients;
   server.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
   server.backend = options.backend;
+  server.io = options.io;
   return server;
 }
 

@@ -224,6 +224,8 @@ class OmbusSender final : public FanoutSender {
     options.max_clients = clients;
     options.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
     options.slow_wait_ms = 60'000;
+    options.log_bytes = setting_.log_bytes;
+    options.io = setting_.io;
     options.backend = backend_;
     auto server = Server::Create(options);
     if (!server.ok()) return server.status();

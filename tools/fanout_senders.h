@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "ombus/backend_choice.h"
+#include "ombus/io_options.h"
 #include "ombus/status.h"
 
 namespace ombus::tools {
@@ -21,7 +22,9 @@ struct FanoutSetting {
   uint32_t clients = 1;
   uint32_t window_frames = 256;
   uint32_t payload_bytes = 64;
-  uint32_t idle_clients = 0;  // ombus: of a second server in the same thread, which has nothing
+  uint32_t idle_clients = 0;      // ombus: of a second server in the same thread, which has nothing
+  uint64_t log_bytes = 4u << 20;  // ombus
+  IoOptions io = {};              // ombus
   uint64_t deadline_ns = 0;
 };
 

@@ -18,6 +18,7 @@
 #include "tools/address.h"
 #include "tools/command.h"
 #include "tools/cpu.h"
+#include "tools/io_flags.h"
 #include "tools/table.h"
 
 namespace ombus::tools {
@@ -35,6 +36,7 @@ struct Options {
   std::vector<int> cpus;
   std::string backend = "auto", idle = "sleep", slow_client = "disconnect";
   RelayOptions relay;
+  IoFlags io;
   uint64_t slow_wait_ns = 5'000'000'000, flush_ns = 5'000'000'000, stats_interval_ns = 0;
   uint64_t hello_timeout_ns = 5'000'000'000, heartbeat_ns = 1'000'000'000;
   uint64_t client_timeout_ns = 30'000'000'000, stalled_peer_ns = 60'000'000'000;
@@ -43,7 +45,7 @@ struct Options {
 
 FlagTable FlagsOf(Options* o) {
   ServerOptions* server = &o->relay.server;
-  return {
+  FlagTable flags = {
       {"stream", "/NAME", "a stream to relay; may be given again", &o->streams},
       {"listen", "ADDR:PORT",
        "where; a port alone is on 127.0.0.1, port 0 any free one (default 127.0.0.1:0)",
@@ -81,7 +83,11 @@ FlagTable FlagsOf(Options* o) {
        Duration{&o->flush_ns}},
       {"stats-interval-s", "TIME", "a line per stream on stderr every so often; 0: none",
        Duration{&o->stats_interval_ns, 1'000'000'000}},
+      {"send-buffer-bytes", "BYTES", "SO_SNDBUF of each client; 0: the kernel's own tuning",
+       Number32{&server->send_buffer_bytes, 0, 1u << 30}},
   };
+  o->io.AddTo(&flags);
+  return flags;
 }
 
 // One stream's relay and its thread.
@@ -109,6 +115,7 @@ void ApplyWords(Options* o) {
   server->heartbeat_ms = static_cast<uint32_t>(o->heartbeat_ns / 1'000'000);
   server->client_timeout_ms = static_cast<uint32_t>(o->client_timeout_ns / 1'000'000);
   server->stalled_peer_ms = static_cast<uint32_t>(o->stalled_peer_ns / 1'000'000);
+  o->relay.server.io = o->io.Options();
   o->relay.flush_ms = o->flush_ns / 1'000'000;
   o->relay.on_end = o->exit_on_close ? StreamEnd::kExit : StreamEnd::kFollow;
 }

@@ -120,13 +120,24 @@ class BackendConformance : public testing::Test {
     return sent;
   }
 
-  std::unique_ptr<World> world_;
+  decltype(World::Make({}, nullptr)) world_;
   Recorder seen_;
 };
 
+#ifdef OMBUS_HAVE_IOURING
+// io_uring with a kernel thread that submits: all of the contract holds there too.
+struct PollingUring : RealWorld<UringBackend> {
+  static std::unique_ptr<RealWorld> Make(BackendOptions options, std::string* refusal) {
+    options.sq_poll = true;
+    options.sq_poll_idle_ms = 1;
+    return RealWorld::Make(options, refusal);
+  }
+};
+#endif
+
 using Worlds = testing::Types<
 #ifdef OMBUS_HAVE_IOURING
-    RealWorld<UringBackend>,
+    RealWorld<UringBackend>, PollingUring,
 #endif
     RealWorld<EpollBackend>, SimWorld>;
 
@@ -134,6 +145,9 @@ struct WorldNames {
   template <typename World>
   static std::string GetName(int) {
     if (World::kSimulated) return "Simulator";
+#ifdef OMBUS_HAVE_IOURING
+    if (std::is_same_v<World, PollingUring>) return "IoUringPolling";
+#endif
     return std::is_same_v<typename World::Backend, EpollBackend> ? "Epoll" : "IoUring";
   }
 };

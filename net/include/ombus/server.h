@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ombus/backend_choice.h"
+#include "ombus/io_options.h"
 #include "ombus/record.h"
 #include "ombus/status.h"
 
@@ -59,6 +60,7 @@ struct ServerOptions {
   uint32_t drain_ms = 1000;              // how long a client that was cut is still drained
   uint64_t epoch = 0;                    // told to clients in WELCOME; 0: not known
   BackendChoice backend = BackendChoice::kAuto;
+  IoOptions io = {};
 };
 
 enum class [[nodiscard]] BroadcastResult : uint8_t{
@@ -81,6 +83,10 @@ struct ServerStats {
   uint64_t sends = 0;             // send operations
   uint64_t turns = 0;             // PollIo calls that had something to do
   uint64_t enters = 0;            // system calls of the back end
+  uint64_t sends_fixed = 0;       // from the registered log
+  uint64_t sends_plain = 0;
+  uint64_t sends_zero_copy = 0;
+  uint64_t zero_copy_copied = 0;  // of these, those of which the kernel says that it copied
   uint64_t clients_accepted = 0;
   uint64_t clients_refused = 0;    // over max_clients or max_clients_per_address
   uint64_t clients_timed_out = 0;  // without the HELLO required, or silent for client_timeout_ms

@@ -1,0 +1,119 @@
+#include "net/io_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "net/epoll_backend.h"
+#include "net/socket.h"
+#include "tests/net/in_child.h"
+#include "tests/net/server_fixture.h"
+
+namespace ombus::net {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string CongestionControlOf(int fd) {
+  char name[64] = {};
+  socklen_t bytes = sizeof name;
+  EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &bytes), 0);
+  return name;
+}
+
+TEST(IoOptions, ByDefaultLeaveTheListenerAsItIs) {
+  Result<UniqueFd> listener = Listen("127.0.0.1", 0, 1);
+  ASSERT_TRUE(listener.ok());
+  const std::string before = CongestionControlOf(listener->get());
+  EXPECT_TRUE(PrepareListener(listener->get(), {}).ok());
+  EXPECT_EQ(CongestionControlOf(listener->get()), before);
+}
+
+TEST(IoOptions, WhatTheListenerIsSetToItsClientsInherit) {
+  Result<UniqueFd> listener = Listen("127.0.0.1", 0, 1);
+  ASSERT_TRUE(listener.ok());
+  // Every kernel has reno.
+  ASSERT_TRUE(PrepareListener(listener->get(), {.congestion_control = "reno"}).ok());
+  const RawPeer peer(LocalPort(listener->get()));
+  const UniqueFd accepted(accept(listener->get(), nullptr, nullptr));
+  while (!accepted.ok()) {
+    const UniqueFd again(accept(listener->get(), nullptr, nullptr));
+    if (!again.ok()) continue;
+    EXPECT_EQ(CongestionControlOf(again.get()), "reno");
+    return;
+  }
+  EXPECT_EQ(CongestionControlOf(accepted.get()), "reno");
+}
+
+TEST(IoOptions, ACongestionControlThatIsNotThereIsAnErrorThatNamesThoseThatAre) {
+  ServerOptions options;
+  options.io.congestion_control = "nonesuch";
+  const auto server = Server::Create(options);
+  ASSERT_FALSE(server.ok());
+  EXPECT_EQ(server.status().code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(server.status().message(), HasSubstr("\"nonesuch\": ENOENT; this host has "));
+  EXPECT_THAT(server.status().message(), HasSubstr("reno"));
+}
+
+TEST(IoOptions, BusyPollingWithoutTheRightToItIsAnErrorWithTheCure) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs a right to give up: run as root";
+  const int failed = InChild([] {
+    if (setuid(12345) != 0) return false;
+    Result<UniqueFd> listener = Listen("127.0.0.1", 0, 1);
+    const Status status = PrepareListener(listener->get(), {.busy_poll_us = 900'000});
+    const auto says = [&](const char* part) {
+      return status.message().find(part) != std::string::npos;
+    };
+    // Or net.core.busy_poll allows it here.
+    return status.ok() ||
+           (says("SO_BUSY_POLL") && (says("CAP_NET_ADMIN") || says("no busy polling")));
+  });
+  EXPECT_EQ(failed, 0);
+}
+
+TEST(IoOptions, AServerTakesAllOfThemAndServes) {
+  ServerOptions options;
+  options.io = {.send_mode = SendMode::kAuto,
+                .napi_busy_poll_us = 10,
+                .congestion_control = "reno",
+                .incoming_cpu = 0,
+                .sq_poll = true};
+  auto server = Server::Create(options);
+  ASSERT_TRUE(server.ok()) << server.status().message();
+  RawPeer peer((*server)->port());
+  while ((*server)->client_count() == 0) ASSERT_TRUE((*server)->PollIo(1'000'000).ok());
+  const char payload[] = {'a'};
+  ASSERT_EQ((*server)->Broadcast({.wal_seq = 1, .payload = payload, .size = 1, .type = 1}),
+            BroadcastResult::kOk);
+  while (peer.bytes().size() < 17) {
+    ASSERT_TRUE((*server)->PollIo(1'000'000).ok());
+    peer.Drain();
+  }
+  EXPECT_EQ(peer.Frames().size(), 1u);
+}
+
+TEST(IoOptions, EpollNotesWhatItHasNot) {
+  auto epoll = EpollBackend::Create(
+      {.send_mode = SendMode::kZeroCopy, .napi_busy_poll_us = 10, .sq_poll = true});
+  ASSERT_TRUE(epoll.ok());
+  EXPECT_EQ((*epoll)->note(),
+            "epoll \"options\": has no zero-copy sends, NAPI busy polling, a polling kernel "
+            "thread; use io_uring, or leave them out");
+  auto plain = EpollBackend::Create({});
+  ASSERT_TRUE(plain.ok());
+  EXPECT_EQ((*plain)->note(), "");
+}
+
+TEST(IoOptions, EveryModeHasTheNameThatTheCommandTakes) {
+  EXPECT_STREQ(NameOf(SendMode::kFixed), "fixed");
+  EXPECT_STREQ(NameOf(SendMode::kPlain), "plain");
+  EXPECT_STREQ(NameOf(SendMode::kZeroCopy), "zc");
+  EXPECT_STREQ(NameOf(SendMode::kAuto), "auto");
+}
+
+}  // namespace
+}  // namespace ombus::net

@@ -1,0 +1,44 @@
+#include "tools/io_flags.h"
+
+namespace ombus::tools {
+namespace {
+
+constexpr uint32_t kBusyPollUsMax = 1'000'000;
+
+int FirstOf(const std::vector<int>& cpus) { return cpus.empty() ? -1 : cpus[0]; }
+
+}  // namespace
+
+void IoFlags::AddTo(FlagTable* flags) {
+  flags->push_back({"send-mode", "WORD",
+                    "io_uring: fixed, plain, zc (zero-copy from 16 KiB up) or auto",
+                    Choice{&send_mode_, {"fixed", "plain", "zc", "auto"}}});
+  flags->push_back({"busy-poll-us", "N", "SO_BUSY_POLL of the clients' sockets; 0: off",
+                    Number32{&busy_poll_us_, 0, kBusyPollUsMax}});
+  flags->push_back({"napi-busy-poll-us", "N",
+                    "io_uring polls the network card when it waits; 0: off",
+                    Number32{&napi_busy_poll_us_, 0, kBusyPollUsMax}});
+  flags->push_back({"congestion-control", "NAME", "TCP_CONGESTION, as cubic; empty: the system's",
+                    &congestion_control_});
+  flags->push_back({"incoming-cpu", "N", "SO_INCOMING_CPU of the listening socket; -1: off",
+                    CpuList{&incoming_cpu_}});
+  flags->push_back(
+      {"sq-poll", "", "io_uring: a kernel thread submits, and takes a core", &sq_poll_});
+  flags->push_back(
+      {"sq-poll-cpu", "N", "where that thread runs; -1: anywhere", CpuList{&sq_poll_cpu_}});
+}
+
+IoOptions IoFlags::Options() const {
+  return {.send_mode = send_mode_ == "plain"  ? SendMode::kPlain
+                       : send_mode_ == "zc"   ? SendMode::kZeroCopy
+                       : send_mode_ == "auto" ? SendMode::kAuto
+                                              : SendMode::kFixed,
+          .busy_poll_us = busy_poll_us_,
+          .napi_busy_poll_us = napi_busy_poll_us_,
+          .congestion_control = congestion_control_,
+          .incoming_cpu = FirstOf(incoming_cpu_),
+          .sq_poll = sq_poll_ || !sq_poll_cpu_.empty(),
+          .sq_poll_cpu = FirstOf(sq_poll_cpu_)};
+}
+
+}  // namespace ombus::tools

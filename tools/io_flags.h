@@ -1,0 +1,29 @@
+// The flags by which commands that serve clients set IoOptions: the same words everywhere.
+#ifndef OMBUS_TOOLS_IO_FLAGS_H_
+#define OMBUS_TOOLS_IO_FLAGS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ombus/io_options.h"
+#include "tools/flags.h"
+
+namespace ombus::tools {
+
+class IoFlags {
+ public:
+  void AddTo(FlagTable* flags);  // this must outlive the parsing
+  // What was parsed.
+  IoOptions Options() const;
+
+ private:
+  std::string send_mode_ = "fixed", congestion_control_;
+  uint32_t busy_poll_us_ = 0, napi_busy_poll_us_ = 0;
+  std::vector<int> incoming_cpu_, sq_poll_cpu_;
+  bool sq_poll_ = false;
+};
+
+}  // namespace ombus::tools
+
+#endif  // OMBUS_TOOLS_IO_FLAGS_H_
