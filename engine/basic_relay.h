@@ -6,7 +6,6 @@
 #ifndef OMBUS_ENGINE_BASIC_RELAY_H_
 #define OMBUS_ENGINE_BASIC_RELAY_H_
 
-#include <immintrin.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -30,10 +29,9 @@
 
 namespace ombus::engine {
 
-inline constexpr uint64_t kHousekeepingNs = 100'000'000;     // statistics posted, events told
-inline constexpr uint64_t kWaitForRoomNs = 1'000'000;        // a socket with room ends it sooner
-inline constexpr uint64_t kPositionsMissedMax = 1ull << 62;  // beyond it the header is damaged
-inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;       // where no descriptor wakes us
+inline constexpr uint64_t kHousekeepingNs = 100'000'000;  // statistics posted, events told
+inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // a socket with room ends it sooner
+inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;    // where no descriptor wakes us
 
 template <typename S>
 class RelayOn final : public Relay {
@@ -97,24 +95,22 @@ class RelayOn final : public Relay {
     const Consumer& consumer = feed_.consumer();
     desk_.Tell("stream \"" + feed_.stream() + "\": attached at position " +
                std::to_string(consumer.tail()));
-    BeginEpoch(consumer.tail() - consumer.epoch_position());
+    BeginEpoch(consumer.missed_records());
     if (options_.idle == IdleStrategy::kSleep && !feed_.wakes()) desk_.Tell(feed_.wake_note());
     frame_bytes_max_ = kFrameHeaderBytes + feed_.consumer().payload_max();
     return Status();
   }
 
   // The clients are told of another producer, and whether they get its records from the first one
-  // on. Whoever joins for the first time joins live and has missed nothing.
+  // on. Whoever finds a stream that was there before joins live and has missed nothing.
   void BeginEpoch(uint64_t missed) {
     const uint64_t epoch = feed_.consumer().epoch();
     if (epoch == epoch_) return;
-    if (epoch_ == 0 || missed > kPositionsMissedMax) missed = 0;
     server_->BeginEpoch(epoch, missed == 0);
     epoch_ = epoch;
     next_wal_seq_ = 0;
     if (missed == 0) return;
-    stats_.records_lost += missed;
-    lost_before_ += missed;
+    stats_.records_missed += missed;
     desk_.Tell("stream \"" + feed_.stream() + "\": " + std::to_string(missed) +
                " records were published before the relay was attached again");
   }
@@ -267,7 +263,7 @@ class RelayOn final : public Relay {
       case IdleAction::kSpin:
         return Status();
       case IdleAction::kPause:
-        for (int i = 0; i < 16; ++i) _mm_pause();
+        for (int i = 0; i < 16; ++i) CpuRelax();
         return Status();
       case IdleAction::kYield:
         sched_yield();

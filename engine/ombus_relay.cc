@@ -95,6 +95,7 @@ ombus_relay_stats ToC(const RelayStats& from) {
           .records_relayed = from.records_relayed,
           .gaps = from.gaps,
           .records_lost = from.records_lost,
+          .records_missed = from.records_missed,
           .corrupt_records = from.corrupt_records,
           .records_too_large = from.records_too_large,
           .epoch_changes = from.epoch_changes,

@@ -21,7 +21,9 @@ bool MayHeal(StatusCode code) {
 Status StreamFeed::TryAttach(uint64_t now_ns) {
   if (first_attempt_ns_ == 0) first_attempt_ns_ = now_ns;
   if (!retry_.due(now_ns)) return Status();
-  Result<std::unique_ptr<Consumer>> opened = Consumer::Open({.name = stream_});
+  const bool awaited = was_attached_ || was_absent_;
+  Result<std::unique_ptr<Consumer>> opened = Consumer::Open(
+      {.name = stream_, .start = awaited ? ConsumerStart::kEpochStart : ConsumerStart::kLive});
   if (!opened.ok()) return OnRefusal(opened.status(), now_ns);
   consumer_ = std::move(*opened);
   was_attached_ = true;
@@ -38,6 +40,8 @@ Status StreamFeed::OnRefusal(const Status& refusal, uint64_t now_ns) {
     if (!MayHeal(refusal.code())) return refusal;
     if (now_ns - first_attempt_ns_ >= wait_ns_) return refusal;
   }
+  const StatusCode code = refusal.code();
+  was_absent_ |= code == StatusCode::kNotFound || code == StatusCode::kUnavailable;
   retry_.OnFailure(now_ns);
   if (refusal.message() != last_complaint_) complaint_ = refusal.message();
   return Status();

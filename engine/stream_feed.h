@@ -33,7 +33,8 @@ class StreamFeed {
   bool wakes() const { return wake_fd_ >= 0; }
   const std::string& wake_note() const { return wake_note_; }
 
-  // Attaches if an attempt is due. Not ok: it will never do (or the wait is over), and says why.
+  // Attaches if an attempt is due: live to a stream that was there before us, else from its epoch's
+  // first record on. Not ok: it will never do (or the wait is over), and says why.
   Status TryAttach(uint64_t now_ns);
   // Until the next attempt.
   uint64_t retry_wait_ns(uint64_t now_ns) const { return retry_.wait_ns(now_ns); }
@@ -60,7 +61,7 @@ class StreamFeed {
   std::unique_ptr<Consumer> consumer_;
   RetryPolicy retry_;
   uint64_t first_attempt_ns_ = 0;
-  bool was_attached_ = false;
+  bool was_attached_ = false, was_absent_ = false;
   int wake_fd_ = -1;
   std::string wake_note_;
   std::string complaint_;       // to be told

@@ -62,8 +62,7 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   for (uint32_t index = first; index < end; ++index) {
     const int error = TryLockByte(cold->object.fd(), ConsumerLockByte(index));
     if (error == 0) {
-      return std::unique_ptr<Consumer>(
-          new Consumer(std::move(cold), index, options.reject_reorder));
+      return std::unique_ptr<Consumer>(new Consumer(std::move(cold), index, options));
     }
     if (error != EAGAIN) return SystemError("fcntl(F_OFD_SETLK)", options.name, error);
   }
@@ -71,7 +70,7 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   return LineTaken(options.name, first, cold->line(first)->pid.load(std::memory_order_relaxed));
 }
 
-Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reorder)
+Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOptions& options)
     : slots_(cold->object.memory() + cold->geometry.slots_offset()),
       mask_(cold->geometry.capacity - 1),
       slot_size_(cold->geometry.slot_size),
@@ -80,14 +79,19 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reord
       header_(cold->object.header()),
       crc32c_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveCrc32c() : nullptr),
       index_(index),
-      reject_reorder_(reject_reorder || (cold->geometry.flags & kRingFlagRejectReorder) != 0),
+      reject_reorder_(options.reject_reorder ||
+                      (cold->geometry.flags & kRingFlagRejectReorder) != 0),
       cold_(std::move(cold)) {
   const uint32_t quarter = cold_->geometry.capacity / 4;
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
   epoch_ = header_->epoch.load(std::memory_order_acquire);
   line_->wal_seq.store(0, std::memory_order_relaxed);
   line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
-  Join();
+  if (options.start == ConsumerStart::kEpochStart) {
+    JoinAtEpochStart();
+  } else {
+    Join();
+  }
   view_ = live_;
 }
 
@@ -102,12 +106,30 @@ Consumer::~Consumer() {
 // Makes our line hold the producer back from its head on. Announce, fence, look again: the
 // producer's scan does the mirror image. [join]
 void Consumer::Join() {
+  Announce(header_->head.load(std::memory_order_acquire));
+  MoveTo(header_->head.load(std::memory_order_acquire));
+  StoreTail();
+}
+
+void Consumer::Announce(uint64_t tail) {
   const uint64_t control = line_->control.load(std::memory_order_acquire);
   live_ = (((control >> 2) + 1) << 2) | static_cast<uint64_t>(LineState::kLive);
-  line_->tail.store(header_->head.load(std::memory_order_acquire), std::memory_order_relaxed);
+  line_->tail.store(tail, std::memory_order_relaxed);
   line_->control.store(live_, std::memory_order_release);
   FullFence();
-  MoveTo(header_->head.load(std::memory_order_acquire));
+}
+
+// The same from the epoch's first record. The producer scans at the end of the epoch's first lap
+// whatever the tails: so while its head is before that end, nothing of the epoch is overwritten
+// without a look at our line. [join]
+void Consumer::JoinAtEpochStart() {
+  const uint64_t start = header_->epoch_position.load(std::memory_order_acquire);
+  Announce(start);
+  const uint64_t head = header_->head.load(std::memory_order_acquire);
+  const bool all_there =
+      head - start <= mask_ && header_->epoch.load(std::memory_order_acquire) == epoch_;  // [epoch]
+  if (!all_there && static_cast<int64_t>(head - start) > 0) missed_records_ = head - start;
+  MoveTo(all_there ? start : head);
   StoreTail();
 }
 

@@ -120,7 +120,11 @@ bool Producer::RefreshLimit() {
   const uint64_t capacity = mask_ + 1;
   const uint64_t lag_max = LagMax();
   header_->min_tail.store(head_ - lag_max, std::memory_order_relaxed);
-  const uint64_t room = capacity - lag_max;
+  uint64_t room = capacity - lag_max;
+  // Not beyond the epoch's first lap before its end, so that the scan there sees who joined at the
+  // epoch's start meanwhile. [join]
+  const uint64_t lap_left = cold_->first_lap_end - head_;
+  if (lap_left - 1 < capacity) room = std::min(room, lap_left);
   if (room > limit_ - head_) limit_ = head_ + room;
   return head_ != limit_;
 }

@@ -30,6 +30,7 @@ struct Producer::Cold {
   uint64_t tended_ns = 0;          // when the blocking lines were last looked after
   pid_t creator = 0;               // a forked child must not end its parent's stream
   uint64_t epoch = 0;
+  uint64_t first_lap_end = 0;  // position: the epoch's first record is overwritten there
   bool closed = false;
 
   RingHeader& header() const { return *object.header(); }

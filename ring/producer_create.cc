@@ -81,8 +81,23 @@ void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
   WakeSleepers(header, object.fd());
 }
 
+// Readers that died with the former producer count no longer. As TendLine, before there is a limit.
+void FreeDeadLines(const ShmObject& object, const Geometry& geometry) {
+  for (uint32_t i = 0; i < geometry.max_consumers; ++i) {
+    auto* line = reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
+                                                 uint64_t{i} * kConsumerLineBytes);
+    uint64_t control = line->control.load(std::memory_order_acquire);
+    if (!LineHoldsBack(control) || ByteIsLocked(object.fd(), ConsumerLockByte(i))) continue;
+    if (line->control.compare_exchange_strong(control, control & ~kLineStateMask,
+                                              std::memory_order_acq_rel)) {
+      object.header()->reclaimed.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+}
+
 uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   RingHeader& header = *object.header();
+  FreeDeadLines(object, geometry);
   const uint64_t head = RecoverHead(object, geometry);
   header.head.store(head, std::memory_order_release);
   MarkOwned(header);
@@ -138,6 +153,27 @@ Status DisplaceOwner(ShmObject& object) {
   return Status();
 }
 
+// Whether an object that is no sound ring may be taken for the remains of one: what a creator left
+// that was killed (no magic yet), or a ring of this version that was damaged. Anything else is
+// somebody's, who may still use it: a ring of another version locks nothing.
+Status CheckOurs(const ShmObject& object) {
+  const std::string prefix = "create \"" + object.name() + "\": ";
+  const std::string cure =
+      "; choose another name, or remove /dev/shm" + object.name() + " if nobody needs it";
+  uint32_t words[2] = {0, 0};  // magic and version
+  const ssize_t got = pread(object.fd(), words, sizeof words, 0);
+  if (got < 0) return SystemError("pread", object.name(), errno);
+  if (words[0] == 0) return Status();
+  if (words[0] != kRingMagic) {
+    return Status(StatusCode::kAlreadyExists,
+                  prefix + "an object that is no ring has that name" + cure);
+  }
+  if (words[1] == kRingVersion) return Status();
+  return Status(StatusCode::kVersionMismatch,
+                prefix + "a ring of version " + std::to_string(words[1]) +
+                    " has that name, this is version " + std::to_string(kRingVersion) + cure);
+}
+
 // An object whose lock is ours. True: it is ready, its head is in *head. False: it was moved out of
 // the way.
 Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t* head) {
@@ -160,6 +196,8 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t*
       return true;
     }
     MarkReplaced(object, *found);
+  } else if (Status foreign = CheckOurs(object); !foreign.ok()) {
+    return foreign;
   }
   object.Unlink();
   return false;
@@ -225,6 +263,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->object = std::move(*object);
   cold->watches.resize(geometry.max_consumers);
   cold->creator = getpid();
+  cold->first_lap_end = head + geometry.capacity;
   cold->epoch = cold->header().epoch.load(std::memory_order_relaxed);
   return std::unique_ptr<Producer>(new Producer(std::move(cold), head));
 }

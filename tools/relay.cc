@@ -179,19 +179,20 @@ void StartLane(Lane* lane) {
 }
 
 void PrintStats(const std::string& stream, const RelayStats& stats) {
-  std::fprintf(stderr,
-               "%s: relayed %s records to %u clients (%s deliveries, %s), lost %s, gaps %s, "
-               "corrupt %s, slow clients cut %s, turn p50 %s p99 %s p99.9 %s max %s\n",
-               stream.c_str(), WithThousands(stats.records_relayed).c_str(), stats.clients,
-               WithThousands(stats.server.frames_delivered).c_str(),
-               HumanBytes(static_cast<double>(stats.server.bytes_sent)).c_str(),
-               WithThousands(stats.records_lost).c_str(), WithThousands(stats.gaps).c_str(),
-               WithThousands(stats.corrupt_records).c_str(),
-               WithThousands(stats.server.slow_client_drops).c_str(),
-               HumanNs(static_cast<double>(stats.turn_ns.Percentile(50))).c_str(),
-               HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
-               HumanNs(static_cast<double>(stats.turn_ns.Percentile(99.9))).c_str(),
-               HumanNs(static_cast<double>(stats.turn_ns.max())).c_str());
+  std::fprintf(
+      stderr,
+      "%s: relayed %s records to %u clients (%s deliveries, %s), lost %s, missed %s, gaps %s, "
+      "corrupt %s, slow clients cut %s, turn p50 %s p99 %s p99.9 %s max %s\n",
+      stream.c_str(), WithThousands(stats.records_relayed).c_str(), stats.clients,
+      WithThousands(stats.server.frames_delivered).c_str(),
+      HumanBytes(static_cast<double>(stats.server.bytes_sent)).c_str(),
+      WithThousands(stats.records_lost).c_str(), WithThousands(stats.records_missed).c_str(),
+      WithThousands(stats.gaps).c_str(), WithThousands(stats.corrupt_records).c_str(),
+      WithThousands(stats.server.slow_client_drops).c_str(),
+      HumanNs(static_cast<double>(stats.turn_ns.Percentile(50))).c_str(),
+      HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
+      HumanNs(static_cast<double>(stats.turn_ns.Percentile(99.9))).c_str(),
+      HumanNs(static_cast<double>(stats.turn_ns.max())).c_str());
 }
 
 // Tells at once of each relay that has returned since the last call: the others go on, and nobody

@@ -82,13 +82,21 @@ TEST_F(RingHostileTest, AnObjectBeingCreatedIsUnavailable) {
   EXPECT_TRUE(OpenStatus().ok());
 }
 
-TEST_F(RingHostileTest, GarbageAndTruncatedObjectsAreCorruptAndAProducerReplacesThem) {
-  {
-    RawObject garbage(name_.str(), 8192);
-    std::memset(garbage.memory(), 0xA5, garbage.size());
+TEST_F(RingHostileTest, AnObjectThatIsNoRingIsCorruptToReadersAndAProducerLeavesItAlone) {
+  for (const size_t size : {3, 8192}) {
+    RawObject foreign(name_.str(), size);
+    std::memset(foreign.memory(), 0xA5, foreign.size());
+    EXPECT_EQ(OpenStatus().code(), StatusCode::kCorrupt);
+    EXPECT_EQ(ReadRingSnapshot(name_.str()).status().code(), StatusCode::kCorrupt);
+    const Status refused = Producer::Create({.name = name_.str()}).status();
+    EXPECT_EQ(refused.code(), StatusCode::kAlreadyExists);
+    EXPECT_THAT(refused.message(), HasSubstr("no ring"));
+    EXPECT_THAT(refused.message(), HasSubstr("remove /dev/shm" + name_.str()));
+    EXPECT_EQ(static_cast<uint8_t>(foreign.memory()[size - 1]), 0xA5);
   }
-  EXPECT_EQ(OpenStatus().code(), StatusCode::kCorrupt);
-  EXPECT_EQ(ReadRingSnapshot(name_.str()).status().code(), StatusCode::kCorrupt);
+}
+
+TEST_F(RingHostileTest, TruncatedAndHalfCreatedRingsAreCorruptAndAProducerReplacesThem) {
   MakeProducer({.unlink_on_close = false});
   EXPECT_TRUE(OpenStatus().ok());
   { RawObject truncated(name_.str(), 500'000); }
@@ -105,6 +113,10 @@ TEST_F(RingHostileTest, AnotherVersionIsSaidToBeOne) {
   RawObject(name_.str()).header().version = 1;
   EXPECT_EQ(OpenStatus().code(), StatusCode::kVersionMismatch);
   EXPECT_THAT(OpenStatus().message(), HasSubstr("version 1"));
+  // Whose producer may be alive: it would hold no lock that we know of.
+  const Status refused = Producer::Create({.name = name_.str()}).status();
+  EXPECT_EQ(refused.code(), StatusCode::kVersionMismatch);
+  EXPECT_EQ(RawObject(name_.str()).header().version, 1u);
 }
 
 TEST_F(RingHostileTest, GeometryThatDoesNotFitTheFileIsCorrupt) {

@@ -337,7 +337,6 @@ TEST_F(RingTest, SequencesMayBeginAnewWithAnotherProducer) {
   producer.reset();
   producer = MakeProducer();
   for (const uint64_t wal_seq : {1, 2, 4}) (void)PublishText(*producer, wal_seq, "anew");
-  EXPECT_EQ(consumer->epoch_position(), 1u);
   Record record;
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
@@ -346,6 +345,43 @@ TEST_F(RingTest, SequencesMayBeginAnewWithAnotherProducer) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
   EXPECT_EQ(consumer->Poll(&record), PollResult::kGap);
   EXPECT_EQ(consumer->expected_wal_seq(), 3u);
+}
+
+TEST_F(RingTest, AConsumerStartsWithTheEpochsFirstRecordIfAllAreThere) {
+  auto producer = MakeProducer({.capacity = 8});
+  const ConsumerOptions from_start = {.start = ConsumerStart::kEpochStart};
+  for (uint64_t seq = 1; seq <= 7; ++seq) (void)PublishText(*producer, seq, "early");
+  {
+    auto consumer = MakeConsumer(from_start);
+    EXPECT_EQ(consumer->missed_records(), 0u);
+    // It holds the producer back: one free slot, and no more.
+    EXPECT_EQ(PublishText(*producer, 8, "fits"), PublishResult::kOk);
+    EXPECT_EQ(PublishText(*producer, 9, "would overwrite"), PublishResult::kFull);
+    Record record;
+    for (uint64_t seq = 1; seq <= 8; ++seq) {
+      ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+      ASSERT_EQ(record.wal_seq, seq);
+    }
+    EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+  }
+  auto late = MakeConsumer(from_start);
+  EXPECT_EQ(late->missed_records(), 8u);
+  Record record;
+  EXPECT_EQ(late->Poll(&record), PollResult::kEmpty);
+}
+
+TEST_F(RingTest, AConsumerStartsWithTheEpochOfASuccessor) {
+  auto producer = MakeProducer({.capacity = 8, .unlink_on_close = false});
+  for (uint64_t seq = 1; seq <= 20; ++seq) (void)PublishText(*producer, seq, "former");
+  producer.reset();
+  producer = MakeProducer({.capacity = 8});
+  for (uint64_t seq = 1; seq <= 5; ++seq) (void)PublishText(*producer, seq, "new");
+  auto consumer = MakeConsumer({.start = ConsumerStart::kEpochStart});
+  Record record;
+  for (uint64_t seq = 1; seq <= 5; ++seq) {
+    ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+    ASSERT_EQ(TextOf(record), "new");
+  }
 }
 
 TEST_F(RingTest, LinesAreClaimedByIndexOrAnyFreeOne) {

@@ -63,6 +63,7 @@ typedef struct ombus_relay_stats {
   uint64_t records_relayed;
   uint64_t gaps;               // missing sequences, also between two attachments
   uint64_t records_lost;       // by eviction from the ring
+  uint64_t records_missed;     // published before it attached to a stream that it had waited for
   uint64_t corrupt_records;    // skipped
   uint64_t records_too_large;  // for a frame or for the broadcast log: left out
   uint64_t epoch_changes;

@@ -52,9 +52,10 @@ struct RelayOptions {
 struct RelayStats {
   uint64_t turns = 0, busy_turns = 0, idle_turns = 0, sleeps = 0;
   uint64_t records_relayed = 0;
-  uint64_t gaps = 0;               // missing sequences, also between two attachments
-  uint64_t records_lost = 0;       // by eviction from the ring
-  uint64_t corrupt_records = 0;    // skipped
+  uint64_t gaps = 0;             // missing sequences, also between two attachments
+  uint64_t records_lost = 0;     // by eviction from the ring
+  uint64_t records_missed = 0;   // published before it attached to a stream that it had waited for
+  uint64_t corrupt_records = 0;  // skipped
   uint64_t records_too_large = 0;  // for a frame or for the broadcast log: left out
   uint64_t epoch_changes = 0;
   uint64_t head = 0, tail = 0;  // of the ring, when last looked at

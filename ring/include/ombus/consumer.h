@@ -28,8 +28,16 @@ namespace ombus {
 
 inline constexpr uint32_t kAnyConsumerIndex = ~uint32_t{0};
 
+enum class ConsumerStart : uint8_t {
+  kLive,        // with what is published from now on
+  kEpochStart,  // with the first record of the producer's epoch, if all of them are still in the
+                // ring (fewer than its capacity were published); else live, and missed_records()
+                // says how many were published before
+};
+
 struct ConsumerOptions {
   std::string name = {};
+  ConsumerStart start = ConsumerStart::kLive;
   uint32_t consumer_index = kAnyConsumerIndex;  // a line of one's own choice, or any free one
   bool reject_reorder =
       false;  // report kReorder, as if the stream said so; else a lower wal_seq passes
@@ -101,6 +109,8 @@ class OMBUS_API Consumer {
   uint64_t epoch() const { return epoch_; }
   // The position at which the producer's epoch began, as the object says now.
   uint64_t epoch_position() const;
+  // Records of the epoch published before Open that this consumer does not get; with kEpochStart.
+  uint64_t missed_records() const { return missed_records_; }
   uint64_t wal_seq() const { return wal_seq_; }  // last sequence read
   // What would have followed without the gap last reported.
   uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
@@ -116,7 +126,7 @@ class OMBUS_API Consumer {
   struct Cold;  // what only the slow halves need
   using Crc32c = uint32_t (*)(uint32_t crc, const void* data, size_t size);
 
-  explicit Consumer(std::unique_ptr<Cold> cold, uint32_t index, bool reject_reorder);
+  explicit Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOptions& options);
 
   const SlotHeader* SlotAt(uint64_t position) const {
     return reinterpret_cast<const SlotHeader*>(slots_ + (position & mask_) * slot_size_);
@@ -144,6 +154,8 @@ class OMBUS_API Consumer {
   void AnswerUrge();
   bool LineIsOurs(uint64_t live) const;
   void Join();
+  void JoinAtEpochStart();
+  void Announce(uint64_t tail);
   bool SomethingToPoll() const;
   bool WorthPolling() const;
 
@@ -171,7 +183,7 @@ class OMBUS_API Consumer {
   uint64_t first_position_ = 0;            // of the first record; it reports no gap
   uint64_t anew_position_ = ~uint64_t{0};  // of an epoch's first record; it may begin anew
   uint64_t gap_expected_wal_seq_ = 0;
-  uint64_t lost_records_ = 0;
+  uint64_t lost_records_ = 0, missed_records_ = 0;
   std::unique_ptr<Cold> cold_;
 };
 
