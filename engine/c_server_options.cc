@@ -9,8 +9,13 @@ static_assert(static_cast<int>(OMBUS_SLOW_DISCONNECT) ==
               static_cast<int>(SlowClientPolicy::kDisconnect));
 static_assert(static_cast<int>(OMBUS_SLOW_WAIT) == static_cast<int>(SlowClientPolicy::kWait));
 
+static_assert(static_cast<int>(OMBUS_SEND_FIXED) == static_cast<int>(SendMode::kFixed));
+static_assert(static_cast<int>(OMBUS_SEND_PLAIN) == static_cast<int>(SendMode::kPlain));
+static_assert(static_cast<int>(OMBUS_SEND_ZERO_COPY) == static_cast<int>(SendMode::kZeroCopy));
+static_assert(static_cast<int>(OMBUS_SEND_AUTO) == static_cast<int>(SendMode::kAuto));
+
 constexpr uint64_t kFirstBytes =  // of the options' first version
-    offsetof(ombus_server_options, reserved) + sizeof(uint32_t);
+    offsetof(ombus_server_options, congestion_control) + sizeof(char*);
 constexpr uint64_t kFirstStatsBytes =
     offsetof(ombus_server_stats, log_bytes_high) + sizeof(uint64_t);
 
@@ -36,14 +41,39 @@ ombus_server_options Defaults() {
           .heartbeat_ms = from.heartbeat_ms,
           .client_timeout_ms = from.client_timeout_ms,
           .stalled_peer_ms = from.stalled_peer_ms,
-          .reserved = 0};
+          .send_mode = static_cast<uint32_t>(from.io.send_mode),
+          .busy_poll_us = from.io.busy_poll_us,
+          .napi_busy_poll_us = from.io.napi_busy_poll_us,
+          .incoming_cpu = from.io.incoming_cpu,
+          .sq_poll = from.io.sq_poll,
+          .sq_poll_cpu = from.io.sq_poll_cpu,
+          .sq_poll_idle_ms = from.io.sq_poll_idle_ms,
+          .congestion_control = nullptr};
 }
 
 Status Check(const char* call, const ombus_server_options& options) {
   if (Status status = CheckPort(call, options.port); !status.ok()) return status;
   if (Status status = CheckBackend(call, options.backend); !status.ok()) return status;
+  if (Status status = CheckChoice(call, "send_mode", options.send_mode, OMBUS_SEND_AUTO,
+                                  "choose an OMBUS_SEND_… value");
+      !status.ok()) {
+    return status;
+  }
   return CheckChoice(call, "slow_client_policy", options.slow_client_policy, OMBUS_SLOW_WAIT,
                      "choose an OMBUS_SLOW_… value");
+}
+
+IoOptions ToIo(const ombus_server_options& from) {
+  IoOptions to;
+  to.send_mode = static_cast<SendMode>(from.send_mode);
+  to.busy_poll_us = from.busy_poll_us;
+  to.napi_busy_poll_us = from.napi_busy_poll_us;
+  to.incoming_cpu = from.incoming_cpu;
+  to.sq_poll = from.sq_poll != 0;
+  to.sq_poll_cpu = from.sq_poll_cpu;
+  to.sq_poll_idle_ms = from.sq_poll_idle_ms;
+  if (from.congestion_control != nullptr) to.congestion_control = from.congestion_control;
+  return to;
 }
 
 }  // namespace
@@ -64,6 +94,7 @@ Result<ServerOptions> ReadServerOptions(const char* call, const ombus_server_opt
   to.turn_bytes_max = from.turn_bytes_max;
   to.drain_ms = from.drain_ms;
   to.backend = static_cast<BackendChoice>(from.backend);
+  to.io = ToIo(from);
   to.epoch = from.epoch;
   to.max_clients_per_address = from.max_clients_per_address;
   to.require_hello = from.require_hello != 0;
@@ -85,6 +116,10 @@ ombus_status FillServerStats(const ServerStats& from, ombus_server_stats* to) {
                      .sends = from.sends,
                      .turns = from.turns,
                      .enters = from.enters,
+                     .sends_fixed = from.sends_fixed,
+                     .sends_plain = from.sends_plain,
+                     .sends_zero_copy = from.sends_zero_copy,
+                     .zero_copy_copied = from.zero_copy_copied,
                      .clients_accepted = from.clients_accepted,
                      .clients_refused = from.clients_refused,
                      .clients_timed_out = from.clients_timed_out,

@@ -22,6 +22,14 @@ static void bad_options_are_refused_by_name(void) {
   CHECK(ombus_server_create(&options, &error) == NULL);
   CHECK_SAYS(error.message, "slow_client_policy 77");
   options = server_options();
+  options.send_mode = 4;
+  CHECK(ombus_server_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "send_mode 4");
+  options = server_options();
+  options.congestion_control = "no such control";
+  CHECK(ombus_server_create(&options, &error) == NULL);
+  CHECK(error.code != OMBUS_OK);
+  options = server_options();
   options.address = "no address";
   CHECK(ombus_server_create(&options, &error) == NULL);
   CHECK_SAYS(error.message, "no address");
@@ -110,6 +118,26 @@ static void statistics_that_this_library_does_not_know_are_zero(void) {
   ombus_server_destroy(server);
 }
 
+static void a_server_sends_as_it_is_told_to(void) {
+  ombus_server_options options = server_options();
+  CHECK_EQ(options.send_mode, OMBUS_SEND_FIXED);
+  CHECK_EQ(options.incoming_cpu, -1);
+  options.send_mode = OMBUS_SEND_PLAIN;
+  ombus_server* server = new_server(&options);
+  const ombus_client_options remote = client_options(ombus_server_port(server));
+  ombus_client* client = new_client(&remote);
+  wait_for_clients(server, 1);
+  broadcast(server, 1);
+  ombus_record record;
+  CHECK_EQ(next(server, client, &record), OMBUS_CLIENT_RECORD);
+  ombus_server_stats stats = {.size = sizeof stats};
+  CHECK_EQ(ombus_server_get_stats(server, &stats), OMBUS_OK);
+  CHECK_EQ(stats.sends_fixed + stats.sends_zero_copy, 0);
+  CHECK(stats.sends_plain > 0);
+  ombus_client_close(client);
+  ombus_server_destroy(server);
+}
+
 static void a_port_in_use_is_told(void) {
   ombus_server_options options = server_options();
   ombus_server* server = new_server(&options);
@@ -147,6 +175,7 @@ static void tests(void) {
   RUN(calls_without_a_server_or_a_record_are_refused);
   RUN(what_is_broadcast_arrives_and_is_counted);
   RUN(statistics_that_this_library_does_not_know_are_zero);
+  RUN(a_server_sends_as_it_is_told_to);
   RUN(a_port_in_use_is_told);
   RUN(a_shutdown_tells_clients_why);
 }

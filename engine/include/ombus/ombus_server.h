@@ -20,6 +20,14 @@ extern "C" {
 
 typedef struct ombus_server ombus_server;
 
+// How io_uring sends; epoll always sends PLAIN. ombus/io_options.h has more.
+enum {
+  OMBUS_SEND_FIXED = 0,  // from the registered log; needs locked memory
+  OMBUS_SEND_PLAIN = 1,
+  OMBUS_SEND_ZERO_COPY = 2,  // from 16 KiB up (Linux 6.2)
+  OMBUS_SEND_AUTO = 3        // FIXED, or ZERO_COPY for clients to which that does not copy
+};
+
 // What happens to the client whose lag reaches client_lag_bytes_max.
 enum {
   OMBUS_SLOW_DISCONNECT = 0,  // it gets what is pending, a warning frame, and the end of its stream
@@ -55,7 +63,16 @@ typedef struct ombus_server_options {
   uint32_t client_timeout_ms;
   // One whose kernel takes nothing for so long is given up; 0: the kernel's patience; 60000.
   uint32_t stalled_peer_ms;
-  uint32_t reserved;  // 0
+  // How bytes reach the kernel and the wire. What it refuses is an error of create, or, where that
+  // costs speed alone, an event with the cure.
+  uint32_t send_mode;              // an OMBUS_SEND_…; FIXED
+  uint32_t busy_poll_us;           // SO_BUSY_POLL of the clients' sockets; 0: off; 0
+  uint32_t napi_busy_poll_us;      // the same for the whole io_uring (Linux 6.9); 0: off; 0
+  int32_t incoming_cpu;            // SO_INCOMING_CPU of the listening socket; -1: off; -1
+  uint32_t sq_poll;                // 1: a kernel thread submits, which costs a core; 0
+  int32_t sq_poll_cpu;             // where; -1: anywhere; -1
+  uint32_t sq_poll_idle_ms;        // it sleeps after so long without work; 100
+  const char* congestion_control;  // TCP_CONGESTION, as "cubic"; NULL: the system's
 } ombus_server_options;
 
 typedef enum ombus_broadcast_result {
@@ -81,6 +98,10 @@ typedef struct ombus_server_stats {
   uint64_t sends;             // send operations
   uint64_t turns;             // poll_io calls that had something to do
   uint64_t enters;            // system calls of the back end
+  uint64_t sends_fixed;       // from the registered log
+  uint64_t sends_plain;
+  uint64_t sends_zero_copy;
+  uint64_t zero_copy_copied;  // of these, those of which the kernel says that it copied
   uint64_t clients_accepted;
   uint64_t clients_refused;    // over max_clients or max_clients_per_address
   uint64_t clients_timed_out;  // without the HELLO required, or silent for client_timeout_ms
