@@ -38,6 +38,7 @@ int RunSub(Arguments args);
 int RunRelay(Arguments args);
 int RunStat(Arguments args);
 int RunBench(Arguments args);
+int RunDoctor(Arguments args);
 
 }  // namespace ombus::tools
 

@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"relay", "broadcast streams over TCP", RunRelay},
     {"stat", "show a stream's head, consumers and rates", RunStat},
     {"bench", "measure this host", RunBench},
+    {"doctor", "say what of this host is in the way, and what helps", RunDoctor},
 };
 
 void PrintUsage(std::FILE* file) {
