@@ -54,14 +54,17 @@ class BasicServer {
   }
 
   // What is broadcast from now on is another producer's; see ombus/server.h.
-  void BeginEpoch(uint64_t epoch, bool whole) { table_.BeginEpoch(epoch, whole); }
+  void BeginEpoch(uint64_t epoch, bool whole) {
+    table_.BeginEpoch(epoch, whole);
+    attention_ = true;
+  }
 
   // Sends, accepts, receives: one turn, waiting up to timeout_ns if there is nothing to do.
   Status Turn(uint64_t timeout_ns);
 
   // How many bytes of frames can be broadcast before a client is cut or holds everybody up.
+  // As of the last turn: since then it can only have become more.
   uint64_t room() {
-    table_.Refresh();
     return table_.limit() == ~uint64_t{0} ? table_.lag_max() : table_.limit() - table_.log().head();
   }
   uint64_t min_lag() { return lag_of(true); }
@@ -102,6 +105,7 @@ class BasicServer {
   // Tokens: slot and the session's generation, or one of these in place of the slot.
   static constexpr uint32_t kListenToken = 0xFFFFFFFF, kWatchToken = 0xFFFFFFFE,
                             kNobodyToken = 0xFFFFFFFD;
+  static constexpr uint32_t kQuietTurnsMax = 1024;  // then all sessions are looked at anyhow
   static constexpr uint64_t kAcceptPauseNs = 100'000'000;
 
   BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options)
@@ -113,6 +117,7 @@ class BasicServer {
   uint64_t lag_of(bool least);
   [[gnu::cold, gnu::noinline]] BroadcastResult MakeRoomSlow(uint16_t size);
   [[gnu::cold, gnu::noinline]] void CutPinned(uint64_t needed);
+  bool WantsSweep(uint64_t timeout_ns);
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
   void AfterTurn();
@@ -137,6 +142,10 @@ class BasicServer {
   uint64_t accept_again_ns_ = 0;
   uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none
   uint64_t completions_ = 0;
+  // What QueueSends saw last; whether a session may have changed since; turns without it.
+  uint64_t swept_head_ = ~uint64_t{0};
+  bool attention_ = true;
+  uint32_t quiet_turns_ = 0;
 };
 
 }  // namespace ombus::net

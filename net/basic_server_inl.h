@@ -61,6 +61,7 @@ BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
     return table_.log().head() + bytes <= table_.limit();
   };
   if (fits()) return BroadcastResult::kOk;
+  attention_ = true;
   if (table_.options().slow_client_policy == SlowClientPolicy::kWait) {
     blocked_bytes_ = bytes;
     return BroadcastResult::kFull;
@@ -128,15 +129,34 @@ Status BasicServer<B>::Turn(uint64_t timeout_ns) {
     watch_queued_ = true;
     backend_->PollIn(watched_, kWatchToken);
   }
-  QueueSends();
+  const bool sweep = WantsSweep(timeout_ns);
+  if (sweep) QueueSends();
   const Status status = backend_->Turn(*this, BoundedWait(timeout_ns));
   AfterTurn();
+  if (sweep || attention_) table_.Refresh();
   return status;
+}
+
+// Whether any session may have something to send that it had not before. A busy turn in which
+// nothing was broadcast and nothing completed costs the same with one session as with thousands.
+template <Backend B>
+bool BasicServer<B>::WantsSweep(uint64_t timeout_ns) {
+  const uint64_t head = table_.log().head();
+  if (head == swept_head_ && !attention_ && timeout_ns == 0 && ++quiet_turns_ < kQuietTurnsMax) {
+    return false;
+  }
+  swept_head_ = head;
+  attention_ = false;
+  quiet_turns_ = 0;
+  return true;
 }
 
 template <Backend B>
 void BasicServer<B>::AfterTurn() {
-  if (completions_ != 0) ++table_.counters().turns;
+  if (completions_ != 0) {
+    ++table_.counters().turns;
+    attention_ = true;
+  }
   if (accept_paused_ && !shutting_down_ && backend_->NowNs() >= accept_again_ns_) {
     accept_paused_ = false;
     backend_->Accept(listener_, kListenToken);
@@ -144,10 +164,10 @@ void BasicServer<B>::AfterTurn() {
   if (blocked_bytes_ != 0) {
     table_.CutStalled(blocked_bytes_, backend_->NowNs());
     blocked_bytes_ = 0;
+    attention_ = true;
   }
   if (table_.draining() != 0) EndDrains();
   if (table_.timer_ns() != kForeverNs) RunTimers();
-  table_.Refresh();
 }
 
 template <Backend B>
@@ -155,6 +175,7 @@ void BasicServer<B>::RunTimers() {
   const uint64_t now_ns = backend_->NowNs();
   if (now_ns < table_.timer_ns()) return;
   table_.RestartTimer();
+  attention_ = true;
   for (size_t slot = 0; slot < table_.slots(); ++slot) {
     const std::string why = table_.OnTimer(table_.at(slot), now_ns);
     if (!why.empty()) Lost(slot, why);
@@ -370,6 +391,7 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
         Close(slot);
       } else if (done && !session.bye_queued) {
         table_.QueueBye(session, why, text);
+        attention_ = true;
       }
     }
     if (!open || !Turn(1'000'000).ok()) return;

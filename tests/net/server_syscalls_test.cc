@@ -1,0 +1,81 @@
+// What a turn of a server costs in system calls, counted from outside.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "net/backend_select.h"
+#include "ombus/server.h"
+#include "tests/net/raw_peer.h"
+#include "tests/net/syscall_count.h"
+
+namespace ombus::net {
+namespace {
+
+constexpr int kTurns = 20, kIdleTurns = 5000;
+
+// Serves so many clients: kTurns turns that send, then kIdleTurns with nothing to do. Each a phase.
+bool Serve(BackendChoice backend, uint32_t clients) {
+  auto server = Server::Create({.max_clients = clients, .backend = backend});
+  if (!server.ok()) return false;
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (uint32_t i = 0; i < clients; ++i) {
+    peers.push_back(std::make_unique<RawPeer>((*server)->port()));
+    while ((*server)->client_count() <= i) {
+      if (!(*server)->PollIo(1'000'000).ok()) return false;
+    }
+  }
+  if (!(*server)->Flush(1'000'000'000) || !(*server)->PollIo(0).ok()) return false;
+  const char payload[64] = {};
+  bool ok = true;
+  NextPhase();
+  for (uint64_t i = 1; i <= kTurns; ++i) {
+    ok &= (*server)->Broadcast({.wal_seq = i, .payload = payload, .size = 64, .type = 1}) ==
+          BroadcastResult::kOk;
+    ok &= (*server)->PollIo(0).ok();
+  }
+  NextPhase();
+  for (int i = 0; i < kIdleTurns; ++i) ok &= (*server)->PollIo(0).ok();
+  NextPhase();
+  return ok && (*server)->stats().frames_delivered == uint64_t{kTurns} * clients;
+}
+
+class ServerSyscalls : public testing::TestWithParam<uint32_t> {
+ protected:
+  void Count(BackendChoice backend) {
+    std::string why;
+    if (const auto kind = ChooseBackend(backend, &why); !kind.ok()) {
+      GTEST_SKIP() << kind.status().message();
+    }
+    if (!CountSyscalls([] { return true; }).has_value()) GTEST_SKIP() << "ptrace is not allowed";
+    const auto phases = CountSyscalls([&] { return Serve(backend, GetParam()); });
+    ASSERT_TRUE(phases.has_value());
+    ASSERT_EQ(phases->size(), 4u);
+    sending_ = (*phases)[1];
+    idle_ = (*phases)[2];
+  }
+  SyscallCounts sending_, idle_;
+};
+
+#ifdef OMBUS_HAVE_IOURING
+TEST_P(ServerSyscalls, OverIoUringATurnIsOneWhateverTheNumberOfClientsAndAnIdleOneNone) {
+  Count(BackendChoice::kUring);
+  if (IsSkipped()) return;
+  EXPECT_EQ(CountOf(sending_, SYS_io_uring_enter), kTurns);
+  EXPECT_EQ(TotalOf(sending_), kTurns);
+  EXPECT_EQ(TotalOf(idle_), 0);
+}
+#endif
+
+TEST_P(ServerSyscalls, OverEpollATurnIsASendForEachClientAndALookForEvents) {
+  Count(BackendChoice::kEpoll);
+  if (IsSkipped()) return;
+  EXPECT_EQ(CountOf(sending_, SYS_sendto), kTurns * static_cast<int>(GetParam()));
+  EXPECT_EQ(TotalOf(sending_), kTurns * (static_cast<int>(GetParam()) + 1));
+  EXPECT_EQ(TotalOf(idle_), kIdleTurns);
+}
+
+INSTANTIATE_TEST_SUITE_P(Clients, ServerSyscalls, testing::Values(1u, 16u, 64u, 200u));
+
+}  // namespace
+}  // namespace ombus::net
