@@ -55,14 +55,17 @@ uint64_t BasicServer<B>::lag_of(bool least) {
 template <Backend B>
 BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   const uint64_t bytes = FrameBytes(size);
-  if (bytes > table_.lag_max()) return BroadcastResult::kTooLarge;
+  const bool wait = table_.options().slow_client_policy == SlowClientPolicy::kWait;
+  if (bytes > table_.lag_max() && (wait || !table_.options().oversized_cuts)) {
+    return BroadcastResult::kTooLarge;
+  }
   const auto fits = [&] {
     table_.Refresh();
     return table_.log().head() + bytes <= table_.limit();
   };
   if (fits()) return BroadcastResult::kOk;
   attention_ = true;
-  if (table_.options().slow_client_policy == SlowClientPolicy::kWait) {
+  if (wait) {
     blocked_bytes_ = bytes;
     return BroadcastResult::kFull;
   }

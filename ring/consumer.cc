@@ -275,17 +275,6 @@ PollResult Consumer::AfterBatch() const {
   return SomethingToPoll() ? PollResult::kRecord : PollResult::kEmpty;
 }
 
-// Whether our line still is what it was when its control was `live`. Urged is fine too.
-bool Consumer::LineIsOurs(uint64_t live) const {
-  constexpr uint64_t kUrgedBit = kLineUrged ^ static_cast<uint64_t>(LineState::kLive);
-  return (line_->control.load(std::memory_order_acquire) | kUrgedBit) == (live | kUrgedBit);
-}
-
-bool Consumer::valid() const {
-  AcquireFence();  // after the caller's reads of the payload [evict]
-  return LineIsOurs(view_);
-}
-
 uint64_t Consumer::epoch_position() const {
   return header_->epoch_position.load(std::memory_order_acquire);
 }

@@ -54,8 +54,10 @@ struct ServerOptions {
   uint64_t log_bytes = 4u << 20;      // rounded up to a power of two, at least 256 KiB
   uint64_t client_lag_bytes_max = 0;  // 0: three quarters of the log
   SlowClientPolicy slow_client_policy = SlowClientPolicy::kDisconnect;
-  uint32_t slow_wait_ms = 5000;          // kWait: without any progress
-  uint32_t send_buffer_bytes = 0;        // SO_SNDBUF; 0: the kernel's own tuning
+  bool oversized_cuts = false;     // kDisconnect: a record of more bytes than a client may lag cuts
+                                   // them all; else it is refused (kTooLarge)
+  uint32_t slow_wait_ms = 5000;    // kWait: without any progress
+  uint32_t send_buffer_bytes = 0;  // SO_SNDBUF; 0: the kernel's own tuning
   uint32_t turn_bytes_max = 256u << 10;  // per client and turn
   uint32_t drain_ms = 1000;              // how long a client that was cut is still drained
   uint64_t epoch = 0;                    // told to clients in WELCOME; 0: not known

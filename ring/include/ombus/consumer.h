@@ -84,7 +84,7 @@ class OMBUS_API Consumer {
   // Calls f(const Record&) for up to max records in place: the fastest way to read. A payload lives
   // until f returns. f must not call this Consumer, but for valid().
   template <typename F>
-  BatchResult Drain(size_t max, F&& f);
+  __attribute__((visibility("hidden"))) BatchResult Drain(size_t max, F&& f);
 
   // Whether the payloads last returned are still what was published.
   bool valid() const;

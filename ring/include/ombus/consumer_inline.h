@@ -32,6 +32,17 @@ inline void Consumer::ReleaseWhenDue() {
   view_ = live_;
 }
 
+// Whether our line still is what it was when its control was `live`. Urged is fine too.
+inline bool Consumer::LineIsOurs(uint64_t live) const {
+  constexpr uint64_t kUrgedBit = kLineUrged ^ static_cast<uint64_t>(LineState::kLive);
+  return (line_->control.load(std::memory_order_acquire) | kUrgedBit) == (live | kUrgedBit);
+}
+
+inline bool Consumer::valid() const {
+  slot_access::LoadFence();  // after the caller's reads of the payload [evict]
+  return LineIsOurs(view_);
+}
+
 inline void Consumer::Release() {
   view_ = live_;
   if (tail_ != stored_tail_) StoreTail();

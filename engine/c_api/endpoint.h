@@ -1,0 +1,37 @@
+// OmBusEndpoint: what is behind the handle. The relay of the C API waits on its consumer.
+//
+// Threads: one at a time.
+#ifndef OMBUS_ENGINE_C_API_ENDPOINT_H_
+#define OMBUS_ENGINE_C_API_ENDPOINT_H_
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "engine/c_api/payload_store.h"
+#include "ombus/consumer.h"
+#include "ombus/om_bus.h"
+
+struct OmBusEndpoint {
+  explicit OmBusEndpoint(std::unique_ptr<ombus::Consumer> opened)
+      : consumer(std::move(opened)), store(consumer->payload_max()) {}
+
+  // Gives up the payloads handed out; what must be said before a record is looked for, else 0.
+  int Begin();
+  // Copies a polled record out of the ring. False: it was overwritten meanwhile.
+  bool Keep(const ombus::Record& polled, OmBusRecord* record);
+  // What a poll with that result says.
+  int CodeOf(ombus::PollResult result);
+  int OnEpochChange();
+  int OnClosed();
+
+  std::unique_ptr<ombus::Consumer> consumer;
+  ombus::engine::PayloadStore store;
+  uint64_t wal_seq = 0;     // of the last record handed out
+  int pending = 0;          // what ended a batch, for the next call to say
+  bool epoch_told = false;  // the change was reported; records from before it are still unread
+  bool ended = false;       // the last poll found the stream ended by its producer
+  bool replaced = false;    // for good: the name is another object's, or nobody's
+};
+
+#endif  // OMBUS_ENGINE_C_API_ENDPOINT_H_

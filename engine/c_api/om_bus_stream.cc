@@ -1,0 +1,123 @@
+// The producer's side of ombus/om_bus.h.
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "engine/c_api/error_code.h"
+#include "engine/c_api/stream_name.h"
+#include "engine/memory_guard.h"
+#include "ombus/om_bus.h"
+#include "ombus/producer.h"
+
+struct OmBusStream {
+  std::unique_ptr<ombus::Producer> producer;
+  uint64_t first_head;
+};
+
+namespace {
+
+using ombus::PublishResult;
+
+constexpr uint32_t kFlagsKnown = OM_BUS_FLAG_CRC | OM_BUS_FLAG_REJECT_REORDER;
+constexpr size_t kConvertedAtOnce = 32;  // as often as a batch stores head
+
+int CodeOf(PublishResult result) {
+  switch (result) {
+    case PublishResult::kOk:
+      return 0;
+    case PublishResult::kTooLarge:
+      return OM_ERR_BUS_RECORD_TOO_LARGE;
+    case PublishResult::kClosed:
+    case PublishResult::kFull:
+    case PublishResult::kTimedOut:
+      break;
+  }
+  return OM_ERR_BUS_EPOCH_CHANGED;  // who waits for ever is only ever superseded
+}
+
+ombus::ProducerOptions OptionsOf(const OmBusStreamConfig& config) {
+  ombus::ProducerOptions options;
+  options.name = ombus::engine::StreamName(config.stream_name);
+  if (config.capacity != 0) options.capacity = config.capacity;
+  if (config.slot_size != 0) options.slot_size = config.slot_size;
+  if (config.max_consumers != 0) options.max_consumers = config.max_consumers;
+  options.crc32c = (config.flags & OM_BUS_FLAG_CRC) != 0;
+  options.reject_reorder = (config.flags & OM_BUS_FLAG_REJECT_REORDER) != 0;
+  options.staleness_ns = config.staleness_ns;
+  options.backpressure = config.backpressure_cb;
+  options.backpressure_context = config.backpressure_ctx;
+  return options;
+}
+
+int Create(const OmBusStreamConfig& config, OmBusStream** out) {
+  auto producer = ombus::Producer::Create(OptionsOf(config));
+  if (!producer.ok()) return ombus::engine::CreateError(producer.status());
+  const uint64_t head = (*producer)->head();
+  *out = new OmBusStream{std::move(*producer), head};
+  return 0;
+}
+
+bool Sound(const OmBusRecord& record) {
+  return record.payload != nullptr || record.payload_len == 0;
+}
+
+}  // namespace
+
+int om_bus_stream_create(OmBusStream** out, const OmBusStreamConfig* config) {
+  if (out == nullptr) return OM_ERR_BUS_INIT;
+  *out = nullptr;
+  if (config == nullptr || config->stream_name == nullptr) return OM_ERR_BUS_INIT;
+  if ((config->flags & ~kFlagsKnown) != 0) return OM_ERR_BUS_INIT;
+  if (config->capacity != 0 && !std::has_single_bit(config->capacity)) return OM_ERR_BUS_NOT_POW2;
+  int code = OM_ERR_BUS_SHM_CREATE;
+  (void)ombus::engine::RunGuarded([&] { code = Create(*config, out); });
+  return code;
+}
+
+int om_bus_stream_publish(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_type,
+                          const void* payload, uint16_t len) {
+  if (stream == nullptr || (payload == nullptr && len != 0)) [[unlikely]]
+    return OM_ERR_BUS_INIT;
+  ombus::Producer& producer = *stream->producer;
+  if (producer.superseded()) [[unlikely]]
+    return OM_ERR_BUS_EPOCH_CHANGED;
+  return CodeOf(producer.Publish(
+      {.wal_seq = wal_seq, .payload = payload, .size = len, .type = wal_type, .flags = 0}));
+}
+
+int om_bus_stream_publish_batch(OmBusStream* stream, const OmBusRecord* records, uint32_t count) {
+  if (stream == nullptr || (records == nullptr && count != 0)) return OM_ERR_BUS_INIT;
+  ombus::Producer& producer = *stream->producer;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!Sound(records[i])) return OM_ERR_BUS_INIT;
+    if (records[i].payload_len > producer.payload_max()) return OM_ERR_BUS_RECORD_TOO_LARGE;
+  }
+  if (producer.superseded()) return OM_ERR_BUS_EPOCH_CHANGED;
+  std::array<ombus::Record, kConvertedAtOnce> some;
+  for (uint32_t done = 0; done < count;) {
+    const size_t n = std::min<size_t>(kConvertedAtOnce, count - done);
+    for (size_t i = 0; i < n; ++i) {
+      const OmBusRecord& record = records[done + i];
+      some[i] = {record.wal_seq, record.payload, record.payload_len, record.wal_type, 0};
+    }
+    const PublishResult result = producer.PublishBatch(std::span(some).first(n));
+    if (result != PublishResult::kOk) return CodeOf(result);
+    done += static_cast<uint32_t>(n);
+  }
+  return 0;
+}
+
+void om_bus_stream_stats(const OmBusStream* stream, OmBusStreamStats* stats) {
+  if (stats == nullptr) return;
+  *stats = {};
+  if (stream == nullptr) return;
+  const ombus::Producer& producer = *stream->producer;
+  stats->head = producer.head();
+  stats->min_tail = producer.min_tail();
+  stats->records_published = stats->head - stream->first_head;
+}
+
+void om_bus_stream_destroy(OmBusStream* stream) { delete stream; }
