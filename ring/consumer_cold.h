@@ -15,7 +15,11 @@ namespace ombus {
 struct Consumer::Cold {
   Geometry geometry;
   ShmObject object;
-  pid_t opener = 0;  // a forked child must not give up its parent's line
+  pid_t opener = 0;                // a forked child must not give up its parent's line
+  uint32_t looks_before_head = 1;  // records found one by one, then a look at head
+  // Nearer to head than near_records in a run of records: spin near_pauses steps. 0: never.
+  int64_t near_records = 0;
+  uint32_t near_pauses = 0;
   bool barrier_works = false;
   bool replaced = false;     // the change to another object has been reported
   int wake_descriptor = -1;  // inotify

@@ -1,5 +1,10 @@
 #include "ring/crc32c.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -32,41 +37,21 @@ uint32_t Crc32cByTable(uint32_t crc, const void* data, size_t size) {
 #if defined(__x86_64__)
 namespace {
 
-// A stream is processed in blocks of this many bytes each; three blocks are joined at a time. The
-// large one spares joins, the small one serves records from 96 bytes up.
-constexpr size_t kBlockBytesLarge = 512;
-constexpr size_t kBlockBytesSmall = 32;
+// Words in each of the three streams at most: what one join covers.
+constexpr size_t kStreamWordsMax = 128;
 
-// The (linear) effect of that many zero bytes on a crc, by each of its four bytes.
-using ShiftTable = std::array<std::array<uint32_t, 256>, 4>;
-
-constexpr ShiftTable MakeShiftTable(size_t zero_bytes) {
-  std::array<uint32_t, 32> of_bit{};
-  for (uint32_t bit = 0; bit < 32; ++bit) {
-    uint32_t crc = uint32_t{1} << bit;
-    for (size_t i = 0; i < zero_bytes; ++i) crc = (crc >> 8) ^ kByteTable[crc & 0xFF];
-    of_bit[bit] = crc;
-  }
-  ShiftTable table{};
-  for (uint32_t byte = 0; byte < 4; ++byte) {
-    for (uint32_t value = 0; value < 256; ++value) {
-      uint32_t crc = 0;
-      for (uint32_t bit = 0; bit < 8; ++bit) {
-        if ((value >> bit & 1) != 0) crc ^= of_bit[byte * 8 + bit];
-      }
-      table[byte][value] = crc;
-    }
+// x^(64 n - 33) modulo the polynomial, reflected, for n = 0, 1, …: the factor that moves a crc over
+// n words. The product of two reflected 32-bit values, read as a 64-bit word, has one factor x too
+// many, and the CRC instruction that reduces it brings x^32.
+constexpr std::array<uint32_t, 2 * kStreamWordsMax + 1> kShiftByWords = [] {
+  std::array<uint32_t, 2 * kStreamWordsMax + 1> table{};
+  uint32_t power = uint32_t{1} << 31;  // x^0
+  for (size_t exponent = 0; exponent < 64 * 2 * kStreamWordsMax - 33; ++exponent) {
+    power = (power >> 1) ^ ((power & 1) != 0 ? kPolynomial : 0);
+    if ((exponent + 1 + 33) % 64 == 0) table[(exponent + 1 + 33) / 64] = power;
   }
   return table;
-}
-
-constexpr ShiftTable kShiftLarge = MakeShiftTable(kBlockBytesLarge);
-constexpr ShiftTable kShiftSmall = MakeShiftTable(kBlockBytesSmall);
-
-inline uint32_t Shift(const ShiftTable& table, uint32_t crc) {
-  return table[0][crc & 0xFF] ^ table[1][crc >> 8 & 0xFF] ^ table[2][crc >> 16 & 0xFF] ^
-         table[3][crc >> 24];
-}
+}();
 
 inline uint64_t Word(const uint8_t* byte) {
   uint64_t word;
@@ -74,59 +59,108 @@ inline uint64_t Word(const uint8_t* byte) {
   return word;
 }
 
-// crc is inverted already.
-__attribute__((target("sse4.2"))) inline uint32_t SerialRaw(uint32_t crc, const uint8_t* byte,
-                                                            size_t size) {
+#define OMBUS_CRC_TARGET __attribute__((target("sse4.2"), always_inline)) inline
+#define OMBUS_CLMUL_TARGET __attribute__((target("sse4.2,pclmul"), always_inline)) inline
+
+// In all of these crc is inverted already.
+OMBUS_CRC_TARGET uint32_t SerialRaw(uint32_t crc, const uint8_t* byte, size_t size) {
   uint64_t wide = crc;
   for (; size >= 8; size -= 8, byte += 8) wide = __builtin_ia32_crc32di(wide, Word(byte));
   crc = static_cast<uint32_t>(wide);
-  for (; size > 0; --size, ++byte) crc = __builtin_ia32_crc32qi(crc, *byte);
+  if ((size & 4) != 0) {
+    uint32_t word;
+    std::memcpy(&word, byte, sizeof word);
+    crc = __builtin_ia32_crc32si(crc, word);
+    byte += 4;
+  }
+  for (size &= 3; size > 0; --size, ++byte) crc = __builtin_ia32_crc32qi(crc, *byte);
   return crc;
 }
 
-template <size_t kBlockBytes>
-__attribute__((target("sse4.2"))) inline uint32_t ThreeBlocks(const ShiftTable& shift, uint32_t crc,
-                                                              const uint8_t* byte) {
+// crc moved over as many words, still to be reduced by a CRC instruction.
+OMBUS_CLMUL_TARGET uint64_t Shifted(uint64_t crc, size_t words) {
+  const __m128i product =
+      _mm_clmulepi64_si128(_mm_cvtsi64_si128(static_cast<int64_t>(crc)),
+                           _mm_cvtsi32_si128(static_cast<int32_t>(kShiftByWords[words])), 0);
+  return static_cast<uint64_t>(_mm_cvtsi128_si64(product));
+}
+
+// 3 * words words at byte.
+OMBUS_CLMUL_TARGET uint32_t ThreeStreams(uint32_t crc, const uint8_t* byte, size_t words) {
+  const size_t stream = words * 8;
   uint64_t first = crc, second = 0, third = 0;
-  for (size_t i = 0; i < kBlockBytes; i += 8) {
-    first = __builtin_ia32_crc32di(first, Word(byte + i));
-    second = __builtin_ia32_crc32di(second, Word(byte + kBlockBytes + i));
-    third = __builtin_ia32_crc32di(third, Word(byte + 2 * kBlockBytes + i));
+  for (const uint8_t* end = byte + stream; byte != end; byte += 8) {
+    first = __builtin_ia32_crc32di(first, Word(byte));
+    second = __builtin_ia32_crc32di(second, Word(byte + stream));
+    third = __builtin_ia32_crc32di(third, Word(byte + 2 * stream));
   }
-  crc = Shift(shift, static_cast<uint32_t>(first)) ^ static_cast<uint32_t>(second);
-  return Shift(shift, crc) ^ static_cast<uint32_t>(third);
+  const uint64_t moved = Shifted(first, 2 * words) ^ Shifted(second, words);
+  return static_cast<uint32_t>(__builtin_ia32_crc32di(0, moved) ^ third);
+}
+
+OMBUS_CLMUL_TARGET uint32_t InterleavedRaw(uint32_t crc, const uint8_t* byte, size_t size) {
+  while (size >= kCrc32cInterleaveBytesMin) {
+    const size_t words = std::min(size / 24, kStreamWordsMax);
+    crc = ThreeStreams(crc, byte, words);
+    byte += words * 24;
+    size -= words * 24;
+  }
+  return SerialRaw(crc, byte, size);
+}
+
+OMBUS_CRC_TARGET uint32_t HeaderRaw(uint64_t wal_seq, uint64_t meta) {
+  return static_cast<uint32_t>(
+      __builtin_ia32_crc32di(__builtin_ia32_crc32di(~uint32_t{0}, wal_seq), meta));
+}
+
+__attribute__((target("sse4.2"))) uint32_t SealSerial(uint64_t wal_seq, uint64_t meta,
+                                                      const void* payload, size_t size) {
+  return ~SerialRaw(HeaderRaw(wal_seq, meta), static_cast<const uint8_t*>(payload), size);
+}
+
+__attribute__((target("sse4.2,pclmul"))) uint32_t SealInterleaved(uint64_t wal_seq, uint64_t meta,
+                                                                  const void* payload,
+                                                                  size_t size) {
+  return ~InterleavedRaw(HeaderRaw(wal_seq, meta), static_cast<const uint8_t*>(payload), size);
 }
 
 }  // namespace
 
 bool HaveCrc32cInstruction() { return __builtin_cpu_supports("sse4.2"); }
+bool HaveCarrylessMultiply() { return __builtin_cpu_supports("pclmul"); }
 
 __attribute__((target("sse4.2"))) uint32_t Crc32cSerial(uint32_t crc, const void* data,
                                                         size_t size) {
   return ~SerialRaw(~crc, static_cast<const uint8_t*>(data), size);
 }
 
-__attribute__((target("sse4.2"))) uint32_t Crc32cInterleaved(uint32_t crc, const void* data,
-                                                             size_t size) {
-  const auto* byte = static_cast<const uint8_t*>(data);
-  crc = ~crc;
-  for (; size >= 3 * kBlockBytesLarge; size -= 3 * kBlockBytesLarge, byte += 3 * kBlockBytesLarge) {
-    crc = ThreeBlocks<kBlockBytesLarge>(kShiftLarge, crc, byte);
-  }
-  for (; size >= 3 * kBlockBytesSmall; size -= 3 * kBlockBytesSmall, byte += 3 * kBlockBytesSmall) {
-    crc = ThreeBlocks<kBlockBytesSmall>(kShiftSmall, crc, byte);
-  }
-  return ~SerialRaw(crc, byte, size);
+__attribute__((target("sse4.2,pclmul"))) uint32_t Crc32cInterleaved(uint32_t crc, const void* data,
+                                                                    size_t size) {
+  return ~InterleavedRaw(~crc, static_cast<const uint8_t*>(data), size);
+}
+#endif
+
+namespace {
+
+uint32_t SealByTable(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size) {
+  const uint64_t words[2] = {wal_seq, meta};
+  return Crc32cByTable(Crc32cByTable(0, words, sizeof words), payload, size);
 }
 
-static_assert(kCrc32cInterleaveBytesMin == 3 * kBlockBytesSmall);
-#endif
+}  // namespace
 
 Crc32cFunction ResolveCrc32c() {
 #if defined(__x86_64__)
-  if (HaveCrc32cInstruction()) return Crc32cInterleaved;
+  if (HaveCrc32cInstruction()) return HaveCarrylessMultiply() ? Crc32cInterleaved : Crc32cSerial;
 #endif
   return Crc32cByTable;
+}
+
+SealFunction ResolveSeal() {
+#if defined(__x86_64__)
+  if (HaveCrc32cInstruction()) return HaveCarrylessMultiply() ? SealInterleaved : SealSerial;
+#endif
+  return SealByTable;
 }
 
 }  // namespace ombus

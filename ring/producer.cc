@@ -26,7 +26,19 @@ constexpr uint32_t kLongPauseRounds = 64;
 constexpr uint32_t kPausesPerLongPause = 32;
 constexpr uint64_t kYieldNs = 1'000'000;
 constexpr uint64_t kSleepNs = 50'000;
+// Far enough to hide the transfer of a line from the consumer's core (17.5 against 27 ns a record
+// without), near enough to be still there when it is written.
+constexpr uint32_t kPrefetchAheadSlots = 8;
+// The latency profile's: a line that waits long in our cache is one that the reader has to get
+// back.
+constexpr uint32_t kPrefetchAheadSlotsLatency = 2;
 constexpr uint64_t kTendLinesEveryNs = 1'000'000;
+
+uint32_t PrefetchAheadOf(const ProducerOptions& options) {
+  if (options.prefetch_ahead_slots != kByProfile) return options.prefetch_ahead_slots;
+  return options.profile == RingProfile::kLatency ? kPrefetchAheadSlotsLatency
+                                                  : kPrefetchAheadSlots;
+}
 
 void SleepNs(uint64_t ns) {
   const struct timespec duration = {.tv_sec = 0, .tv_nsec = static_cast<long>(ns)};
@@ -50,18 +62,72 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       slots_(cold->object.memory() + cold->geometry.slots_offset()),
       mask_(cold->geometry.capacity - 1),
       slot_size_(cold->geometry.slot_size),
-      payload_max_(cold->geometry.payload_max()),
+      plain_size_end_(
+          (cold->geometry.flags & kRingFlagCrc32c) != 0 ? 0 : cold->geometry.payload_max() + 1),
+      prefetch_ahead_(PrefetchAheadOf(cold->options)),
       header_(cold->object.header()),
-      crc32c_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveCrc32c() : nullptr),
+      seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
+      payload_max_(cold->geometry.payload_max()),
       epoch_(cold->epoch),
       cold_(std::move(cold)) {}
 
 Producer::~Producer() { Close(); }
 
-uint32_t Producer::SealOf(uint64_t wal_seq, uint64_t meta, const void* payload,
-                          uint16_t size) const {
-  const uint64_t words[2] = {wal_seq, meta};  // meta with its crc field 0
-  return crc32c_(crc32c_(0, words, sizeof words), payload, size);
+// The slot's third word, with the seal over the other two and the payload where there is one.
+uint64_t Producer::MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size,
+                          const void* payload) const {
+  const uint64_t meta = slot_access::PackMeta(type, size, 0);
+  if (seal_ == nullptr) return meta;
+  return meta | uint64_t{seal_(wal_seq, meta, payload, size)} << 32;
+}
+
+// In these three the ring is full as far as we know, or the record is sealed, or too large.
+PublishResult Producer::TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size,
+                                       uint8_t type) {
+  if (size > payload_max_) return PublishResult::kTooLarge;
+  if (head_ == limit_) {
+    const PublishResult room = FindRoomSlow();
+    if (room != PublishResult::kOk) return room;
+  }
+  WriteSealed(head_, wal_seq, payload, size, type);
+  StoreHead(head_ + 1);
+  return PublishResult::kOk;
+}
+
+PublishResult Producer::PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size,
+                                    uint8_t type, uint64_t timeout_ns) {
+  if (size > payload_max_) return PublishResult::kTooLarge;
+  if (head_ == limit_) {
+    const PublishResult room = WaitForRoomSlow(timeout_ns);
+    if (room != PublishResult::kOk) return room;
+  }
+  WriteSealed(head_, wal_seq, payload, size, type);
+  StoreHead(head_ + 1);
+  return PublishResult::kOk;
+}
+
+PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size) {
+  if (size > payload_max_) return PublishResult::kTooLarge;
+  if (head_ == limit_) {  // nothing was reserved, or it was closed since
+    const PublishResult room = FindRoomSlow();
+    if (room != PublishResult::kOk) return room;
+  }
+  SlotHeader* slot = SlotAt(head_);
+  SealSlot(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
+  StoreHead(head_ + 1);
+  return PublishResult::kOk;
+}
+
+// A record of any stream, sealed where it is asked for. The seal is of the caller's bytes, which
+// are nearer than the slot's.
+void Producer::WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
+                           uint8_t type) {
+  if (seal_ == nullptr) return WriteSlot(position, wal_seq, payload, size, type);
+  PrefetchAhead(position, size);
+  const uint64_t meta = MetaOf(wal_seq, type, size, payload);
+  SlotHeader* slot = SlotAt(position);
+  slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
+  SealSlot(slot, position, wal_seq, meta);
 }
 
 PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t* published) {
@@ -83,7 +149,10 @@ PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t t
     const size_t left = records.size() - done;
     const size_t run = std::min({left, kHeadStoreEvery, static_cast<size_t>(limit_ - head_)});
     const uint64_t first = head_;
-    for (size_t i = 0; i < run; ++i) WriteSlot(first + i, records[done + i]);
+    for (size_t i = 0; i < run; ++i) {
+      const Record& record = records[done + i];
+      WriteSealed(first + i, record.wal_seq, record.payload, record.size, record.type);
+    }
     StoreHead(first + run);
     done += run;
   }

@@ -213,6 +213,12 @@ Status CheckOptions(const ProducerOptions& options, const Geometry& geometry) {
   if ((options.permissions & ~uint32_t{0777}) != 0) {
     return Status(StatusCode::kInvalidArgument, "permissions: must be from 0 to 0777 (octal)");
   }
+  if (options.prefetch_ahead_slots != kByProfile &&
+      options.prefetch_ahead_slots > kPrefetchAheadSlotsMax) {
+    return Status(StatusCode::kInvalidArgument, "prefetch_ahead_slots " +
+                                                    std::to_string(options.prefetch_ahead_slots) +
+                                                    ": must be from 0 to 64, or kByProfile");
+  }
   return CheckGeometry(geometry);
 }
 

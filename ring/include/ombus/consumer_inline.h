@@ -8,10 +8,8 @@
 
 namespace ombus {
 
-// After so many records found one by one there probably are more: look at head once and run.
-inline constexpr uint32_t kHitsBeforeRunAhead = 4;
+// Records whose lines are fetched ahead of the one being read.
 inline constexpr uint64_t kConsumerPrefetchSlots = 16;
-inline constexpr size_t kConsumerPrefetchBytesMax = 256;
 
 // Whether a poll that ended so returned a record.
 inline constexpr bool IsRecord(PollResult result) {
@@ -23,13 +21,13 @@ inline void Consumer::StoreTail() {
   line_->wal_seq.store(wal_seq_, std::memory_order_relaxed);
   line_->tail.store(tail_, std::memory_order_release);  // pairs with the producer's scan [tail]
   stored_tail_ = tail_;
+  release_at_ = tail_ + release_every_;
 }
 
 // Called when all that was returned before is done with, hence never gives up a view still held.
 inline void Consumer::ReleaseWhenDue() {
-  if (tail_ - stored_tail_ >= release_every_) [[unlikely]]
+  if (static_cast<int64_t>(tail_ - release_at_) >= 0) [[unlikely]]
     StoreTail();
-  view_ = live_;
 }
 
 // Whether our line still is what it was when its control was `live`. Urged is fine too.
@@ -44,99 +42,79 @@ inline bool Consumer::valid() const {
 }
 
 inline void Consumer::Release() {
-  view_ = live_;
   if (tail_ != stored_tail_) StoreTail();
   if (line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
     AnswerUrge();
 }
 
-// Prefetches inside the bound only: a line the producer is still to write would be torn from it.
-inline void Consumer::Prefetch(uint64_t position) {
-  const uint64_t ahead = position + kConsumerPrefetchSlots;
-  while (prefetched_ != bound_ && prefetched_ != ahead) {
-    __builtin_prefetch(SlotAt(prefetched_++));
-  }
-}
-
-// Whether the record at position is published. Looks at its seq, and after some hits at head.
-inline bool Consumer::Advance(const SlotHeader* slot, uint64_t position) {
+// Whether the record at position, the first that is not known to be published, is. Looks at its
+// seq; every so often RunAheadSlow looks at head too, and records up to there need no look.
+inline __attribute__((always_inline)) bool Consumer::Advance(const SlotHeader* slot,
+                                                             uint64_t position) {
   if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
-  if (++hits_ > kHitsBeforeRunAhead) {
-    const uint64_t ahead = header_->head.load(std::memory_order_acquire) - position;  // [head]
-    if (ahead - 1 <= mask_) {  // 1…capacity; anything else is no bound
-      bound_ = position + ahead;
-      if (ahead == 1) hits_ = 0;  // at the live edge: leave the producer's head alone for a while
-    }
-  }
+  const uint64_t bound = --looks_before_head_ == 0 ? RunAheadSlow(position) : position + 1;
   // After seq and head: records of a new epoch are not passed off as the old one's. [epoch]
-  return header_->epoch.load(std::memory_order_relaxed) == epoch_;
+  if (header_->epoch.load(std::memory_order_relaxed) != epoch_) [[unlikely]]
+    return false;
+  bound_ = bound;
+  return true;
 }
 
-inline void Consumer::CheckSequence(Record* record) {
-  const uint64_t wal_seq = record->wal_seq;
-  wal_seq_ = wal_seq;
-  if (wal_seq == expected_wal_seq_) [[likely]] {
-    expected_wal_seq_ = wal_seq + 1;
-  } else {
-    CheckSequenceSlow(record);
-  }
-}
-
-// Takes the record at tail_ if it is there and sound. If not, PollSlow finds out why.
+// Takes the record at tail_ if it is there and sound, but for its sequence. If not, PollSlow finds
+// out why.
 inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   const uint64_t position = tail_;
   const SlotHeader* slot = SlotAt(position);
-  if (position == bound_) {
-    if (!Advance(slot, position)) {
-      bound_ = position;
-      return false;
-    }
-    prefetched_ = position + 1;
-    if (position == bound_) bound_ = position + 1;
+  const uint64_t known = bound_ - position;
+  if (known == 0) {
+    if (!Advance(slot, position)) return false;
+  } else if (known > kConsumerPrefetchSlots) {
+    // Inside the bound only: a line the producer is still to write would be torn from it.
+    __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
   }
-  Prefetch(position);
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
   const uint16_t size = slot_access::MetaLength(meta);
-  if (size > payload_max_) [[unlikely]]
-    return false;
-  if (crc32c_ != nullptr) [[unlikely]] {
-    if (!SealHolds(wal_seq, meta, slot_access::Payload(slot))) return false;
+  if (size >= plain_size_end_) [[unlikely]] {
+    if (!SoundSlow(wal_seq, meta, slot_access::Payload(slot))) return false;
   }
   // After the slot's words: while the line is ours, what was read has not been overwritten. [evict]
   if (line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
     return false;
   record->wal_seq = wal_seq;
   record->payload = slot_access::Payload(slot);
-  record->size = size;
-  record->type = slot_access::MetaType(meta);
-  record->flags = 0;
+  slot_access::UnpackMeta(meta, record);
+  wal_seq_ = wal_seq;
   tail_ = position + 1;
-  CheckSequence(record);
   return true;
 }
 
-inline PollResult Consumer::ResultOf(const Record& record) const {
-  if (record.flags == 0) [[likely]]
-    return PollResult::kRecord;
-  if ((record.flags & kRecordGap) != 0) return PollResult::kGap;
-  return reject_reorder_ ? PollResult::kReorder : PollResult::kRecord;
+// Whether the record just taken is the expected one. If not, OutOfSequence says what it is.
+inline __attribute__((always_inline)) bool Consumer::InSequence() {
+  const bool in_sequence = wal_seq_ == expected_wal_seq_;
+  if (in_sequence) expected_wal_seq_ = wal_seq_ + 1;
+  return in_sequence;
 }
 
 inline PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
     return PollSlow(record);
-  return ResultOf(*record);
+  if (!InSequence()) [[unlikely]]
+    return OutOfSequence(record);
+  return PollResult::kRecord;
 }
 
 inline BatchResult Consumer::PollBatch(std::span<Record> out) {
   ReleaseWhenDue();
   BatchResult result = {.count = 0, .end = PollResult::kRecord};
   while (result.count < out.size()) {
-    if (!Take(&out[result.count])) [[unlikely]] {
-      result.end = result.count > 0 ? AfterBatch() : PollSlow(&out[0]);
-      if (result.count > 0 || !IsRecord(result.end)) return result;
+    Record* record = &out[result.count];
+    if (!Take(record)) [[unlikely]] {
+      result.end = result.count > 0 ? AfterBatch() : PollSlow(record);
+      if (!IsRecord(result.end) || result.count > 0) return result;
+    } else if (!InSequence()) [[unlikely]] {
+      (void)OutOfSequence(record);
     }
     ++result.count;
   }
@@ -150,13 +128,15 @@ BatchResult Consumer::Drain(size_t max, F&& f) {
   Record record;
   while (result.count < max) {
     ReleaseWhenDue();
-    if (!Take(&record)) {
+    if (!Take(&record)) [[unlikely]] {
       if (result.count > 0) {
         result.end = AfterBatch();
         return result;
       }
       result.end = PollSlow(&record);
       if (!IsRecord(result.end)) return result;
+    } else if (!InSequence()) [[unlikely]] {
+      (void)OutOfSequence(&record);
     }
     f(static_cast<const Record&>(record));
     ++result.count;

@@ -20,12 +20,16 @@
 
 #include "ombus/record.h"
 #include "ombus/ring_layout.h"
+#include "ombus/ring_profile.h"
 #include "ombus/status.h"
 
 namespace ombus {
 
 // Called each time a publish has waited for so long that it is about to give up its time slice.
 using BackpressureCallback = void (*)(uint64_t head, uint64_t min_tail, void* context);
+
+inline constexpr uint32_t kByProfile = ~uint32_t{0};
+inline constexpr uint32_t kPrefetchAheadSlotsMax = 64;
 
 struct ProducerOptions {
   std::string name = {};                          // POSIX shm name: a slash, then no other slash
@@ -37,6 +41,9 @@ struct ProducerOptions {
   uint64_t staleness_ns = 0;  // evict a live consumer that blocks without progress; 0: never
   BackpressureCallback backpressure = nullptr;
   void* backpressure_context = nullptr;
+  RingProfile profile = RingProfile::kThroughput;
+  // How many slots ahead a publish prefetches for writing, 0…64; kByProfile: 8, or 2 with kLatency.
+  uint32_t prefetch_ahead_slots = kByProfile;
   uint32_t permissions = 0600;  // of the object; consumers need read and write
   bool unlink_on_close = true;  // whether Close removes the name
 };
@@ -97,7 +104,7 @@ class OMBUS_API Producer {
 
  private:
   struct Cold;  // what only the slow halves need
-  using Crc32c = uint32_t (*)(uint32_t crc, const void* data, size_t size);
+  using Seal = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size);
 
   explicit Producer(std::unique_ptr<Cold> cold, uint64_t head);
 
@@ -105,11 +112,20 @@ class OMBUS_API Producer {
     return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
   }
   void PrefetchAhead(uint64_t position, size_t payload_bytes) const;
-  void WriteSlot(uint64_t position, const Record& record);
-  void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint8_t type, uint16_t size);
+  void WriteSlot(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
+                 uint8_t type);
+  void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
   void StoreHead(uint64_t head);
 
-  uint32_t SealOf(uint64_t wal_seq, uint64_t meta, const void* payload, uint16_t size) const;
+  // Its parts and not the record: a reference would force the caller's into memory on the fast
+  // path, too, and a copy would read in one piece what was written in several.
+  PublishResult TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
+  PublishResult PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type,
+                            uint64_t timeout_ns);
+  void WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
+                   uint8_t type);
+  PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);
+  uint64_t MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
   PublishResult FindRoomSlow();
   PublishResult WaitForRoomSlow(uint64_t timeout_ns);
   void BackOff(uint32_t round, uint64_t waited_ns);
@@ -127,9 +143,11 @@ class OMBUS_API Producer {
   std::byte* slots_ = nullptr;
   uint64_t mask_ = 0;
   uint32_t slot_size_ = 0;
-  uint32_t payload_max_ = 0;
+  uint32_t plain_size_end_ = 0;  // a payload as large as that is sealed, or too large
+  uint64_t prefetch_ahead_ = 0;  // slots
   RingHeader* header_ = nullptr;
-  Crc32c crc32c_ = nullptr;  // null: records are not sealed
+  Seal seal_ = nullptr;  // null: records are not sealed
+  uint32_t payload_max_ = 0;
   uint64_t epoch_ = 0;
   std::unique_ptr<Cold> cold_;
 };

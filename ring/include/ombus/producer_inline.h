@@ -8,14 +8,12 @@
 
 namespace ombus {
 
-// Far enough to hide the transfer of a line from the consumer's core (17.5 against 27 ns a record
-// without), near enough to be still there when it is written.
-inline constexpr uint64_t kPrefetchAheadSlots = 8;
 inline constexpr size_t kPrefetchBytesMax = 512;
 inline constexpr size_t kHeadStoreEvery = 32;  // in a batch
 
-inline void Producer::PrefetchAhead(uint64_t position, size_t payload_bytes) const {
-  const auto* slot = reinterpret_cast<const std::byte*>(SlotAt(position + kPrefetchAheadSlots));
+inline __attribute__((always_inline)) void Producer::PrefetchAhead(uint64_t position,
+                                                                   size_t payload_bytes) const {
+  const auto* slot = reinterpret_cast<const std::byte*>(SlotAt(position + prefetch_ahead_));
   slot_access::PrefetchForWrite(slot);
   const size_t bytes = kSlotHeaderBytes + payload_bytes;
   if (bytes <= slot_access::kCacheLineBytes) return;
@@ -25,77 +23,65 @@ inline void Producer::PrefetchAhead(uint64_t position, size_t payload_bytes) con
   }
 }
 
-inline void Producer::SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint8_t type,
-                               uint16_t size) {
-  uint64_t meta = slot_access::PackMeta(type, size, 0);
-  if (crc32c_ != nullptr) [[unlikely]] {
-    meta |= uint64_t{SealOf(wal_seq, meta, slot_access::Payload(slot), size)} << 32;
-  }
+inline void Producer::SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq,
+                               uint64_t meta) {
   slot_access::StoreWord(&slot->wal_seq, wal_seq);
   slot_access::StoreWord(slot_access::MetaWord(slot), meta);
   slot->seq.store(position + 1, std::memory_order_release);  // pairs with Poll [record]
 }
 
-inline __attribute__((always_inline)) void Producer::WriteSlot(uint64_t position,
-                                                               const Record& record) {
-  PrefetchAhead(position, record.size);
+// A record that needs no seal.
+inline __attribute__((always_inline)) void Producer::WriteSlot(uint64_t position, uint64_t wal_seq,
+                                                               const void* payload, uint16_t size,
+                                                               uint8_t type) {
+  PrefetchAhead(position, size);
   SlotHeader* slot = SlotAt(position);
-  slot_access::CopyPayload(slot_access::Payload(slot), record.payload, record.size);
-  SealSlot(slot, position, record.wal_seq, record.type, record.size);
+  slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
+  SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
 }
 
 inline void Producer::StoreHead(uint64_t head) {
   head_ = head;
-  header_->head.store(head, std::memory_order_release);  // pairs with run-ahead [head]
+  RingHeader* const header = header_;
+  header->head.store(head, std::memory_order_release);  // pairs with run-ahead [head]
   // The sleeper pays for the barrier between the stores above and this load. [wake]
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (header_->waiters.load(std::memory_order_relaxed) != 0) [[unlikely]]
+  if (header->waiters.load(std::memory_order_relaxed) != 0) [[unlikely]]
     WakeSlow();
 }
 
 inline PublishResult Producer::TryPublish(const Record& record) {
-  if (record.size > payload_max_) [[unlikely]]
-    return PublishResult::kTooLarge;
   const uint64_t position = head_;
-  if (position == limit_) [[unlikely]] {
-    const PublishResult room = FindRoomSlow();
-    if (room != PublishResult::kOk) return room;
-  }
-  WriteSlot(position, record);
+  if (record.size >= plain_size_end_ || position == limit_) [[unlikely]]
+    return TryPublishSlow(record.wal_seq, record.payload, record.size, record.type);
+  WriteSlot(position, record.wal_seq, record.payload, record.size, record.type);
   StoreHead(position + 1);
   return PublishResult::kOk;
 }
 
 inline PublishResult Producer::Publish(const Record& record, uint64_t timeout_ns) {
-  if (record.size > payload_max_) [[unlikely]]
-    return PublishResult::kTooLarge;
   const uint64_t position = head_;
-  if (position == limit_) [[unlikely]] {
-    const PublishResult room = WaitForRoomSlow(timeout_ns);
-    if (room != PublishResult::kOk) return room;
-  }
-  WriteSlot(position, record);
+  if (record.size >= plain_size_end_ || position == limit_) [[unlikely]]
+    return PublishSlow(record.wal_seq, record.payload, record.size, record.type, timeout_ns);
+  WriteSlot(position, record.wal_seq, record.payload, record.size, record.type);
   StoreHead(position + 1);
   return PublishResult::kOk;
 }
 
 inline void* Producer::TryReserve() {
-  if (head_ == limit_) [[unlikely]] {
+  const uint64_t position = head_;
+  if (position == limit_) [[unlikely]] {
     if (FindRoomSlow() != PublishResult::kOk) return nullptr;
   }
-  PrefetchAhead(head_, 0);  // how much will be written is not known yet
-  return slot_access::Payload(SlotAt(head_));
+  PrefetchAhead(position, 0);  // how much will be written is not known yet
+  return slot_access::Payload(SlotAt(position));
 }
 
 inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t size) {
-  if (size > payload_max_) [[unlikely]]
-    return PublishResult::kTooLarge;
   const uint64_t position = head_;
-  if (position == limit_) [[unlikely]] {  // nothing was reserved, or it was closed since
-    const PublishResult room = FindRoomSlow();
-    if (room != PublishResult::kOk) return room;
-  }
-  SealSlot(SlotAt(position), position, wal_seq, type, size);
+  if (size >= plain_size_end_ || position == limit_) [[unlikely]]
+    return CommitSlow(wal_seq, type, size);
+  SealSlot(SlotAt(position), position, wal_seq, slot_access::PackMeta(type, size, 0));
   StoreHead(position + 1);
   return PublishResult::kOk;
 }

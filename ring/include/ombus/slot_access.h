@@ -6,10 +6,12 @@
 #ifndef OMBUS_SLOT_ACCESS_H_
 #define OMBUS_SLOT_ACCESS_H_
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "ombus/record.h"
 #include "ombus/ring_layout.h"
 
 namespace ombus::slot_access {
@@ -29,6 +31,14 @@ inline constexpr uint64_t PackMeta(uint8_t type, uint16_t length, uint32_t crc32
 inline constexpr uint8_t MetaType(uint64_t meta) { return static_cast<uint8_t>(meta); }
 inline constexpr uint16_t MetaLength(uint64_t meta) { return static_cast<uint16_t>(meta >> 16); }
 inline constexpr uint32_t MetaCrc(uint64_t meta) { return static_cast<uint32_t>(meta >> 32); }
+
+// Sets size, type and flags = 0 of the record, all with one store.
+inline void UnpackMeta(uint64_t meta, Record* record) {
+  static_assert(offsetof(Record, type) == offsetof(Record, size) + 2 &&
+                offsetof(Record, flags) == offsetof(Record, size) + 3);
+  const uint32_t packed = std::rotl(static_cast<uint32_t>(meta), 16) & 0x00FFFFFF;
+  std::memcpy(&record->size, &packed, sizeof packed);
+}
 
 inline Word* MetaWord(SlotHeader* slot) { return reinterpret_cast<Word*>(&slot->type); }
 inline const Word* MetaWord(const SlotHeader* slot) {
@@ -86,6 +96,10 @@ inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::b
       return;
     }
     size_t at = 0;
+    for (; at + 64 <= size; at += 64) {
+      std::memcpy(to + at, from + at, 64);
+      __asm__ volatile("" : : : "memory");
+    }
     for (; at + 16 < size; at += 16) {
       std::memcpy(to + at, from + at, 16);
       __asm__ volatile("" : : : "memory");  // or g++ turns the loop into a call of memcpy
