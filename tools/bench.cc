@@ -11,6 +11,7 @@
 #include "tools/bench_content.h"
 #include "tools/command.h"
 #include "tools/io_flags.h"
+#include "tools/ring_limits.h"
 #include "tools/table.h"
 
 namespace ombus::tools {
@@ -23,6 +24,7 @@ constexpr CommandText kText = {
     "  shm-mixed  the same with an order flow's sizes\n"
     "  pub, poll  one half alone\n"
     "  ipc        producer and consumer in two processes\n"
+    "  limits     the ring against bare cache lines and against a classic ring, as ratios\n"
     "  tcp        server and client in two processes, --clients of them\n"
     "  relay      producer, ring, relay, --clients over TCP, lossless\n"
     "  fanout     a server on each back end against bare sends and the usual poll server,\n"
@@ -44,7 +46,9 @@ FlagTable FlagsOf(Options* o) {
   FlagTable flags = {
       {"mode", "MODE", "what to measure",
        Choice{&b->mode,
-              {"shm", "shm-mixed", "pub", "poll", "ipc", "tcp", "relay", "fanout", "rtt", "both"}}},
+              {"shm", "shm-mixed", "pub", "poll", "ipc", "limits", "tcp", "relay", "fanout", "rtt",
+               "both"}}},
+      {"only", "TEXT", "of limits, the workloads whose name has that in it", &b->only},
       {"shm-iters", "N", "records through the ring per run",
        Number{&b->shm_iters, 1, 1'000'000'000}},
       {"shm-batch", "N", "records published at once",
@@ -161,6 +165,10 @@ int RunBench(Arguments args) {
                           : options.backend == "epoll" ? BackendChoice::kEpoll
                                                        : BackendChoice::kAuto;
   options.bench.io = options.io.Options();
+  if (options.bench.mode == "limits") {
+    const Status status = RunLimits(options.bench, options.json);
+    return status.ok() ? kExitOk : Fail(kText, status);
+  }
   for (const Mode& mode : kModes) {
     const bool both = options.bench.mode == "both" && (mode.name == "shm" || mode.name == "tcp");
     if (mode.name != options.bench.mode && !both) continue;

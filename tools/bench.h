@@ -16,6 +16,7 @@ namespace ombus::tools {
 
 struct BenchOptions {
   std::string mode = "both";
+  std::string only;    // limits: workloads whose name has this in it
   std::string stream;  // a name nobody else uses, the same in all processes of a run
   uint64_t shm_iters = 2'000'000;
   uint32_t shm_batch = 1;

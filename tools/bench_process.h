@@ -49,10 +49,10 @@ class BenchProcesses {
   Status WaitReady(uint32_t count, uint64_t deadline_ns);
   // Until all have exited; an error if one failed or the time is up.
   Status Join(uint64_t deadline_ns);
-
- private:
+  // Why the first child that failed did; ok if none has.
   Status FirstError() const;
 
+ private:
   Meeting* meeting_;
   std::vector<pid_t> children_;
 };
