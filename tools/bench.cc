@@ -23,6 +23,7 @@ constexpr CommandText kText = {
     "  shm        publish and poll in one thread (--shm-batch: publish N, drain N)\n"
     "  shm-mixed  the same with an order flow's sizes\n"
     "  pub, poll  one half alone\n"
+    "  c-api      libombus' C calls, one thread, against inline C++ and a classic ring\n"
     "  ipc        producer and consumer in two processes\n"
     "  limits     the ring against bare cache lines and against a classic ring, as ratios\n"
     "  tcp        server and client in two processes, --clients of them\n"
@@ -47,7 +48,7 @@ FlagTable FlagsOf(Options* o) {
       {"mode", "MODE", "what to measure",
        Choice{&b->mode,
               {"shm", "shm-mixed", "pub", "poll", "ipc", "limits", "tcp", "relay", "fanout", "rtt",
-               "both"}}},
+               "c-api", "both"}}},
       {"only", "TEXT", "of limits, the workloads whose name has that in it", &b->only},
       {"shm-iters", "N", "records through the ring per run",
        Number{&b->shm_iters, 1, 1'000'000'000}},
@@ -84,11 +85,11 @@ struct Mode {
 };
 
 constexpr Mode kModes[] = {
-    {"shm", BenchShm},       {"shm-mixed", BenchShmMixed},
-    {"pub", BenchPub},       {"poll", BenchPoll},
-    {"ipc", BenchIpc},       {"tcp", BenchTcp},
-    {"relay", BenchRelay},   {"rtt", BenchRtt},
-    {"fanout", BenchFanout},
+    {"shm", BenchShm},     {"shm-mixed", BenchShmMixed},
+    {"pub", BenchPub},     {"poll", BenchPoll},
+    {"ipc", BenchIpc},     {"tcp", BenchTcp},
+    {"relay", BenchRelay}, {"rtt", BenchRtt},
+    {"c-api", BenchCApi},  {"fanout", BenchFanout},
 };
 
 // fanout has a result per cell of its sweep, the others one.

@@ -66,8 +66,9 @@ Result<BenchResult> BenchShm(const BenchOptions& options);       // publish and 
 Result<BenchResult> BenchShmMixed(const BenchOptions& options);  // the same with an order flow
 Result<BenchResult> BenchPub(const BenchOptions& options);
 Result<BenchResult> BenchPoll(const BenchOptions& options);
-Result<BenchResult> BenchIpc(const BenchOptions& options);    // two processes
-Result<BenchResult> BenchTcp(const BenchOptions& options);    // server and client, two processes
+Result<BenchResult> BenchCApi(const BenchOptions& options);  // libombus' calls, against inline ones
+Result<BenchResult> BenchIpc(const BenchOptions& options);   // two processes
+Result<BenchResult> BenchTcp(const BenchOptions& options);   // server and client, two processes
 Result<BenchResult> BenchRelay(const BenchOptions& options);  // producer, ring, relay, clients
 Result<BenchResult> BenchRtt(const BenchOptions& options);    // against a bare ping-pong
 // One cell of the sweep: options.clients and options.window_frames.
