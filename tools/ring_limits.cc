@@ -23,7 +23,10 @@ using Standings = std::vector<Standing>;  // one per contender
 Status RunOnce(const Workload& workload, const Contender& contender, Standing* standing) {
   for (int attempt = 1;; ++attempt) {
     const Result<Slice> slice = contender.run();
-    if (!slice.ok()) return slice.status();
+    if (!slice.ok()) {
+      return {slice.status().code(),
+              workload.name + ": " + contender.name + ": " + slice.status().message()};
+    }
     const RoundTrip& trip = (*slice).round_trip;
     if (trip.spoils() && attempt < kAttempts) continue;
     standing->spoiled += trip.spoils();

@@ -61,9 +61,10 @@ Result<PairTime> RunPair(const BenchOptions& options, const PairParts& parts) {
     meeting.ready.fetch_add(1, std::memory_order_acq_rel);
     Echo(table, 1);
     Status read = parts.read();
+    if (!read.ok()) return read;
     meeting.end_ns = NowNs();
-    if (read.ok()) Echo(table, 1 + kTrips);
-    return read;
+    Echo(table, 1 + kTrips);
+    return {};
   });
   if (status.ok()) status = PinToCpu(options.cpu(0));
   if (status.ok()) status = processes.WaitReady(1, deadline);

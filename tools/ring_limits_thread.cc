@@ -21,8 +21,9 @@ Result<Slice> Bare(const BenchOptions& options, uint16_t size) {
   const BareLines lines(shared.memory(), shape);
   const LimitsPayload payload;
   uint64_t sum = 0;
+  const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
-  for (uint64_t i = 0; i < options.shm_iters; ++i) {
+  for (uint64_t i = 0; i < count; ++i) {
     lines.Store<kPrefetch>(i, payload.data(), size);
     __asm__ volatile("" : : : "memory");  // the loads are to happen
     sum += lines.Load(i, size);
@@ -39,8 +40,9 @@ Result<Slice> Classic(const BenchOptions& options, uint16_t size) {
   const LimitsPayload payload;
   LimitsReader reader;
   Record record;
+  const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
-  for (uint64_t i = 0; i < options.shm_iters; ++i) {
+  for (uint64_t i = 0; i < count; ++i) {
     (void)ring.Publish({i, payload.data(), size, 1, 0});
     if (ring.Poll(&record)) reader.Take(record);
   }
@@ -71,8 +73,9 @@ Result<Slice> Ombus(const BenchOptions& options, uint16_t size) {
   const LimitsPayload payload;
   LimitsReader reader;
   Record record;
+  const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
-  for (uint64_t i = 0; i < options.shm_iters; ++i) {
+  for (uint64_t i = 0; i < count; ++i) {
     (void)producer.TryPublish({i, payload.data(), size, 1, 0});
     if (consumer.Poll(&record) == PollResult::kRecord) reader.Take(record);
   }
@@ -89,8 +92,9 @@ Result<Slice> ReserveCommit(const BenchOptions& options, uint16_t size) {
   const LimitsPayload payload;
   LimitsReader reader;
   Record record;
+  const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
-  for (uint64_t i = 0; i < options.shm_iters; ++i) {
+  for (uint64_t i = 0; i < count; ++i) {
     void* room = producer.TryReserve();
     if (room == nullptr) break;
     payload.WriteTo(room, size);
