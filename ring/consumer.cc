@@ -123,23 +123,27 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
 Consumer::~Consumer() {
   if (cold_->wake_descriptor >= 0) close(cold_->wake_descriptor);
   if (getpid() != cold_->opener) return;  // a forked child's copy: the line is the parent's
-  line_->control.store(line_->control.load(std::memory_order_relaxed) & ~kLineStateMask,
-                       std::memory_order_release);
+  // After all reads of the slots. [leave]
+  const uint64_t control = line_->control.load(std::memory_order_relaxed);
+  line_->control.store(control & ~kLineStateMask, std::memory_order_release);
   UnlockByte(cold_->object.fd(), ConsumerLockByte(index_));
 }
 
 // Makes our line hold the producer back from its head on. Announce, fence, look again: the
 // producer's scan does the mirror image. [join]
 void Consumer::Join() {
-  Announce(header_->head.load(std::memory_order_acquire));
-  MoveTo(header_->head.load(std::memory_order_acquire));
+  Announce(header_->head.load(std::memory_order_relaxed));
+  MoveTo(header_->head.load(std::memory_order_relaxed));
   StoreTail();
 }
 
 void Consumer::Announce(uint64_t tail) {
-  const uint64_t control = line_->control.load(std::memory_order_acquire);
+  const uint64_t control =
+      line_->control.load(std::memory_order_relaxed);  // the lock makes it ours
   live_ = (((control >> 2) + 1) << 2) | static_cast<uint64_t>(LineState::kLive);
   line_->tail.store(tail, std::memory_order_relaxed);
+  // Released: who sees us live sees this tail, and not a former owner's, which may be further.
+  // [join]
   line_->control.store(live_, std::memory_order_release);
   FullFence();
 }
@@ -226,9 +230,10 @@ PollResult Consumer::PollSlow(Record* record) {
   if (!LineIsOurs(live_)) return Rejoin();
   if (tail_ != stored_tail_) StoreTail();
 
+  // Epoch first: who sees a new one sees its state, and says both with one report. [epoch]
+  const uint64_t epoch = header_->epoch.load(std::memory_order_acquire);
   // Before the last look at the slot: who sees the end sees all records before it. [state]
   const auto state = static_cast<RingState>(header_->state.load(std::memory_order_acquire));
-  const uint64_t epoch = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   if (epoch != epoch_ || state == RingState::kReplaced) {
     const uint64_t left = header_->epoch_position.load(std::memory_order_relaxed) - tail_;
     if (left - 1 > mask_) return ReportEpoch(epoch, state);
@@ -237,14 +242,14 @@ PollResult Consumer::PollSlow(Record* record) {
   view_ = live_;
   if (Take(record)) return InSequence() ? PollResult::kRecord : OutOfSequence(record);
   // Urged or evicted this very moment: the next poll's.
-  if (line_->control.load(std::memory_order_acquire) != live_) return PollResult::kEmpty;
+  if (line_->control.load(std::memory_order_relaxed) != live_) return PollResult::kEmpty;
   if (tail_ != bound_) return SkipDamaged();
-  if (SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
+  const bool closed = state == RingState::kClosed;
+  if (closed || SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
     const PollResult found = CompareWithHead();
     if (found != PollResult::kEmpty) return found;
   }
-  return state == RingState::kClosed && !SomethingPublished() ? PollResult::kClosed
-                                                              : PollResult::kEmpty;
+  return closed && !SomethingPublished() ? PollResult::kClosed : PollResult::kEmpty;
 }
 
 PollResult Consumer::ReportEpoch(uint64_t epoch, RingState state) {
@@ -259,19 +264,21 @@ PollResult Consumer::ReportEpoch(uint64_t epoch, RingState state) {
 }
 
 bool Consumer::SomethingPublished() const {
-  return SlotAt(tail_)->seq.load(std::memory_order_acquire) == tail_ + 1;
+  return SlotAt(tail_)->seq.load(std::memory_order_relaxed) == tail_ + 1;
 }
 
 // Whether the seq at tail_ is one of a later lap: we were lapped, or the slot was scribbled over.
 bool Consumer::SlotIsStrange() const {
-  const uint64_t seq = SlotAt(tail_)->seq.load(std::memory_order_acquire);
+  const uint64_t seq = SlotAt(tail_)->seq.load(std::memory_order_acquire);  // [evict]
   return static_cast<int64_t>(seq - (tail_ + 1)) > 0;
 }
 
 // The seq at tail_ is not its record's; kEmpty if that is no wonder.
 PollResult Consumer::CompareWithHead() {
-  const uint64_t head = header_->head.load(std::memory_order_acquire);
+  const uint64_t head = header_->head.load(std::memory_order_acquire);  // [head]
   if (SomethingPublished()) return PollResult::kEmpty;  // it came this moment: the next poll's
+  // After the looks at slot and head: lapped because we were evicted just now, not damaged. [evict]
+  if (line_->control.load(std::memory_order_relaxed) != live_) return PollResult::kEmpty;
   const uint64_t behind = head - tail_;
   if (behind == 0) return PollResult::kEmpty;
   if (behind - 1 <= mask_) return SkipDamaged();
@@ -313,7 +320,7 @@ void Consumer::AnswerUrge() {
   uint64_t urged = (live_ & ~kLineStateMask) | kLineUrged;
   if (line_->control.load(std::memory_order_relaxed) != urged) return;
   StoreTail();
-  (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_acq_rel);
+  (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_relaxed);
 }
 
 bool Consumer::SomethingToPoll() const {

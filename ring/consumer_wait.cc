@@ -21,7 +21,7 @@ constexpr uint64_t kSliceWithoutBarrierNs = 1'000'000;
 // Also by head: a published record whose slot is damaged is something to poll.
 bool Consumer::WorthPolling() const {
   if (SomethingToPoll()) return true;
-  return header_->head.load(std::memory_order_acquire) - tail_ - 1 <= mask_;
+  return header_->head.load(std::memory_order_relaxed) - tail_ - 1 <= mask_;
 }
 
 bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
@@ -38,7 +38,7 @@ bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
   for (;;) {
     const uint64_t elapsed_ns = NowNs() - start_ns;
     if (elapsed_ns >= timeout_ns) return false;
-    const uint32_t seen = header_->wake_word.load(std::memory_order_acquire);
+    const uint32_t seen = header_->wake_word.load(std::memory_order_relaxed);
     AnnounceSleeper(*header_, kWaiterFutex, cold_->barrier_works);
     if (WorthPolling()) return true;
     SleepOnWakeWord(*header_, seen, std::min(slice_ns, timeout_ns - elapsed_ns));

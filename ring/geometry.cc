@@ -15,6 +15,17 @@ Status Corrupt(const std::string& name, const std::string& what) {
                                           "producer create it again, or remove it from /dev/shm");
 }
 
+// One access, whatever the compiler would make of a plain one: the header is shared with strangers,
+// and what was checked must be what is used.
+template <typename T>
+T ReadOnce(const T& field) {
+  return __atomic_load_n(&field, __ATOMIC_RELAXED);
+}
+template <typename T>
+void WriteOnce(T& field, T value) {
+  __atomic_store_n(&field, value, __ATOMIC_RELAXED);
+}
+
 }  // namespace
 
 Status CheckGeometry(const Geometry& geometry) {
@@ -53,6 +64,17 @@ Status CheckRingName(const std::string& name) {
   return Status();
 }
 
+void WriteGeometry(const Geometry& geometry, RingHeader& header) {
+  WriteOnce(header.version, kRingVersion);
+  WriteOnce(header.slot_size, geometry.slot_size);
+  WriteOnce(header.capacity, geometry.capacity);
+  WriteOnce(header.max_consumers, geometry.max_consumers);
+  WriteOnce(header.flags, geometry.flags);
+  WriteOnce(header.consumers_offset, geometry.consumers_offset());
+  WriteOnce(header.slots_offset, geometry.slots_offset());
+  WriteOnce(header.total_bytes, geometry.total_bytes());
+}
+
 Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
                               const std::string& name) {
   const uint32_t magic = header.magic.load(std::memory_order_acquire);  // pairs with [create]
@@ -61,23 +83,23 @@ Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
                   "attach \"" + name + "\": being created; try again in a moment");
   }
   if (magic != kRingMagic) return Corrupt(name, "wrong magic");
-  const uint32_t version = header.version;
+  const uint32_t version = ReadOnce(header.version);
   if (version != kRingVersion) {
     return Status(StatusCode::kVersionMismatch,
                   "attach \"" + name + "\": memory format version " + std::to_string(version) +
                       ", this program speaks " + std::to_string(kRingVersion) +
                       "; run the same release of ombus on both sides");
   }
-  const Geometry geometry = {.capacity = header.capacity,
-                             .slot_size = header.slot_size,
-                             .max_consumers = header.max_consumers,
-                             .flags = header.flags};
+  const Geometry geometry = {.capacity = ReadOnce(header.capacity),
+                             .slot_size = ReadOnce(header.slot_size),
+                             .max_consumers = ReadOnce(header.max_consumers),
+                             .flags = ReadOnce(header.flags)};
   if (Status status = CheckGeometry(geometry); !status.ok()) {
     return Corrupt(name, status.message());
   }
-  if (header.consumers_offset != geometry.consumers_offset() ||
-      header.slots_offset != geometry.slots_offset() ||
-      header.total_bytes != geometry.total_bytes()) {
+  if (ReadOnce(header.consumers_offset) != geometry.consumers_offset() ||
+      ReadOnce(header.slots_offset) != geometry.slots_offset() ||
+      ReadOnce(header.total_bytes) != geometry.total_bytes()) {
     return Corrupt(name, "offsets and sizes contradict each other");
   }
   if (file_bytes < geometry.total_bytes()) {

@@ -44,6 +44,9 @@ Status CheckGeometry(const Geometry& geometry);
 // A slash, then 1…254 bytes without a slash, and not "/." or "/..".
 Status CheckRingName(const std::string& name);
 
+// Writes all that ReadGeometry reads, but for the magic.
+void WriteGeometry(const Geometry& geometry, RingHeader& header);
+
 // Copies and checks the geometry of a mapped object (at least its header page) of file_bytes bytes.
 // kUnavailable while it is being created, kVersionMismatch, kCorrupt.
 Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,

@@ -163,7 +163,7 @@ PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t t
 // Whether another producer of this process took the stream over, or this handle was closed.
 bool Producer::Superseded() {
   if (cold_->closed) return true;
-  const auto state = static_cast<RingState>(header_->state.load(std::memory_order_acquire));
+  const auto state = static_cast<RingState>(header_->state.load(std::memory_order_relaxed));
   return state != RingState::kActive || header_->epoch.load(std::memory_order_relaxed) != epoch_;
 }
 
@@ -172,6 +172,7 @@ uint64_t Producer::LagMax() const {
   uint64_t lag_max = 0;
   for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
     const ConsumerLine& line = cold_->line(i);
+    // Free or evicted: its reads of the slots are over, or will be found out. [leave]
     if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;
     const uint64_t tail = line.tail.load(std::memory_order_acquire);  // pairs with StoreTail [tail]
     lag_max = std::max(lag_max, LagOf(head_, tail, mask_ + 1));
@@ -181,10 +182,10 @@ uint64_t Producer::LagMax() const {
 
 uint64_t Producer::min_tail() const { return head_ - LagMax(); }
 
-// The scan. A joiner announces itself in its line, fences, and reads head again; we store head,
-// fence, and read the lines: either we see it or it starts at our head. [join]
+// The scan. A joiner announces itself in its line, fences, and reads head again; we have stored
+// head, fence, and read the lines: either we see it or it starts at our head. [join] The same fence
+// stands between an eviction and the overwriting of what the evicted may be reading. [evict]
 bool Producer::RefreshLimit() {
-  header_->head.store(head_, std::memory_order_release);
   FullFence();
   const uint64_t capacity = mask_ + 1;
   const uint64_t lag_max = LagMax();
@@ -266,14 +267,14 @@ void Producer::TendLinesWhenDue(uint64_t now_ns) {
 void Producer::TendLine(uint32_t index, uint64_t now_ns) {
   const uint64_t capacity = mask_ + 1;
   ConsumerLine& line = cold_->line(index);
-  uint64_t control = line.control.load(std::memory_order_acquire);
-  const uint64_t tail = line.tail.load(std::memory_order_acquire);
+  uint64_t control = line.control.load(std::memory_order_relaxed);
+  const uint64_t tail = line.tail.load(std::memory_order_relaxed);
   if (!LineHoldsBack(control) || LagOf(head_, tail, capacity) < capacity) return;
 
   // If a successor claims the line in between, its generation makes the exchange fail.
   if (!ByteIsLocked(cold_->object.fd(), ConsumerLockByte(index))) {
     const uint64_t free = control & ~kLineStateMask;
-    if (line.control.compare_exchange_strong(control, free, std::memory_order_acq_rel)) {
+    if (line.control.compare_exchange_strong(control, free, std::memory_order_relaxed)) {
       header_->reclaimed.fetch_add(1, std::memory_order_relaxed);
     }
     return;
@@ -287,15 +288,15 @@ void Producer::TendLine(uint32_t index, uint64_t now_ns) {
              now_ns - watch.since_ns >= cold_->options.staleness_ns) {
     line.evict_position.store(head_, std::memory_order_relaxed);
     const uint64_t evicted = generation | static_cast<uint64_t>(LineState::kEvicted);
-    if (line.control.compare_exchange_strong(control, evicted, std::memory_order_acq_rel)) {
+    // Nothing of its is overwritten before the next scan, which fences. [evict]
+    if (line.control.compare_exchange_strong(control, evicted, std::memory_order_relaxed)) {
       header_->evictions.fetch_add(1, std::memory_order_relaxed);
-      FullFence();  // before a slot of its is overwritten; pairs with valid() [evict]
     }
     return;
   }
   if ((control & kLineStateMask) != kLineUrged) {
     (void)line.control.compare_exchange_strong(control, generation | kLineUrged,
-                                               std::memory_order_acq_rel);
+                                               std::memory_order_relaxed);
   }
 }
 
@@ -311,10 +312,9 @@ void Producer::Close() {
   if (header_->epoch.load(std::memory_order_relaxed) == epoch_) {
     // Not over kReplaced. Released after the last record: who sees the end sees all before. [state]
     header_->state.compare_exchange_strong(active, static_cast<uint32_t>(RingState::kClosed),
-                                           std::memory_order_acq_rel);
+                                           std::memory_order_release, std::memory_order_relaxed);
   }
   if (cold.options.unlink_on_close && cold.object.OwnsName()) cold.object.Unlink();
-  FullFence();
   WakeSlow();
   UnlockByte(cold.object.fd(), kProducerLockByte);
 }

@@ -17,7 +17,6 @@
 #include "ombus/producer.h"
 #include "ring/byte_lock.h"
 #include "ring/clock.h"
-#include "ring/fence.h"
 #include "ring/map_ring.h"
 #include "ring/producer_cold.h"
 #include "ring/system_error.h"
@@ -59,9 +58,10 @@ void MarkOwned(RingHeader& header) {
   header.producer_pid_namespace.store(PidNamespace(), std::memory_order_relaxed);
 }
 
-// A dead producer may have published records after it last stored head.
+// A dead producer may have published records after it last stored head. Acquired here and released
+// with the epoch: readers drain up to this head without another look at seq. [record]
 uint64_t RecoverHead(const ShmObject& object, const Geometry& geometry) {
-  uint64_t head = object.header()->head.load(std::memory_order_acquire);
+  uint64_t head = object.header()->head.load(std::memory_order_acquire);  // [head]
   const std::byte* slots = object.memory() + geometry.slots_offset();
   for (uint32_t i = 0; i < geometry.capacity; ++i) {
     const auto* slot = reinterpret_cast<const SlotHeader*>(
@@ -77,7 +77,6 @@ void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
   RingHeader& header = *object.header();
   BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)),
              RecoverHead(object, geometry), RingState::kReplaced);
-  FullFence();
   WakeSleepers(header, object.fd());
 }
 
@@ -86,10 +85,10 @@ void FreeDeadLines(const ShmObject& object, const Geometry& geometry) {
   for (uint32_t i = 0; i < geometry.max_consumers; ++i) {
     auto* line = reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
                                                  uint64_t{i} * kConsumerLineBytes);
-    uint64_t control = line->control.load(std::memory_order_acquire);
+    uint64_t control = line->control.load(std::memory_order_relaxed);
     if (!LineHoldsBack(control) || ByteIsLocked(object.fd(), ConsumerLockByte(i))) continue;
     if (line->control.compare_exchange_strong(control, control & ~kLineStateMask,
-                                              std::memory_order_acq_rel)) {
+                                              std::memory_order_relaxed)) {
       object.header()->reclaimed.fetch_add(1, std::memory_order_relaxed);
     }
   }
@@ -103,7 +102,6 @@ uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   MarkOwned(header);
   BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)), head,
              RingState::kActive);
-  FullFence();
   WakeSleepers(header, object.fd());
   return head;
 }
@@ -112,14 +110,7 @@ Status FillFresh(ShmObject& object, const Geometry& geometry) {
   if (Status status = object.Reserve(geometry.total_bytes()); !status.ok()) return status;
   if (Status status = object.Map(geometry.total_bytes()); !status.ok()) return status;
   RingHeader& header = *object.header();
-  header.version = kRingVersion;
-  header.slot_size = geometry.slot_size;
-  header.capacity = geometry.capacity;
-  header.max_consumers = geometry.max_consumers;
-  header.flags = geometry.flags;
-  header.consumers_offset = geometry.consumers_offset();
-  header.slots_offset = geometry.slots_offset();
-  header.total_bytes = geometry.total_bytes();
+  WriteGeometry(geometry, header);
   std::memcpy(header.name, object.name().c_str(), object.name().size() + 1);
   MarkOwned(header);
   BeginEpoch(header, RandomEpoch(0), 0, RingState::kActive);
@@ -188,7 +179,7 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t*
   }
   const Result<Geometry> found = MapRing(object);
   if (found.ok()) {
-    const uint32_t state = object.header()->state.load(std::memory_order_acquire);
+    const uint32_t state = object.header()->state.load(std::memory_order_relaxed);
     const bool alive =
         state == StateWord(RingState::kActive) || state == StateWord(RingState::kClosed);
     if (*found == wanted && alive) {

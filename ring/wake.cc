@@ -30,7 +30,7 @@ bool WakeBarrierWorks() {
 }
 
 void AnnounceSleeper(RingHeader& header, uint32_t waiter_bit, bool barrier_works) {
-  header.waiters.fetch_or(waiter_bit, std::memory_order_seq_cst);
+  header.waiters.fetch_or(waiter_bit, std::memory_order_relaxed);
   if (!barrier_works || Membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0) FullFence();
 }
 
@@ -43,8 +43,9 @@ void SleepOnWakeWord(RingHeader& header, uint32_t seen, uint64_t timeout_ns) {
 }
 
 void WakeSleepers(RingHeader& header, int fd) {
-  const uint32_t bits = header.waiters.exchange(0, std::memory_order_acq_rel);
-  const uint32_t word = header.wake_word.fetch_add(1, std::memory_order_release) + 1;
+  // Released: a sleeper that announces itself after this one sees what we come to tell. [wake]
+  const uint32_t bits = header.waiters.exchange(0, std::memory_order_release);
+  const uint32_t word = header.wake_word.fetch_add(1, std::memory_order_relaxed) + 1;
   if ((bits & kWaiterFutex) != 0) {
     (void)syscall(SYS_futex, reinterpret_cast<uint32_t*>(&header.wake_word), FUTEX_WAKE, INT_MAX,
                   nullptr, nullptr, 0);

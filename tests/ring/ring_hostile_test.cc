@@ -217,6 +217,18 @@ TEST_F(RingHostileTest, APublishedRecordWhoseSeqWasErasedIsFoundOut) {
   EXPECT_EQ(record.wal_seq, 1u);
 }
 
+TEST_F(RingHostileTest, TheEndIsNotToldBeforeADamagedRecord) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  for (uint64_t i = 0; i < 2; ++i) (void)producer->TryPublish({.wal_seq = i});
+  RawObject(name_.str()).slot(0).seq = 0;
+  producer->Close();
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kCorrupt);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+}
+
 TEST_F(RingHostileTest, AReaderThatWasLappedUnnoticedGoesOnAtTheHead) {
   auto producer = MakeProducer({.capacity = 8});
   auto consumer = MakeConsumer();

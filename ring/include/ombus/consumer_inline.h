@@ -33,7 +33,7 @@ inline void Consumer::ReleaseWhenDue() {
 // Whether our line still is what it was when its control was `live`. Urged is fine too.
 inline bool Consumer::LineIsOurs(uint64_t live) const {
   constexpr uint64_t kUrgedBit = kLineUrged ^ static_cast<uint64_t>(LineState::kLive);
-  return (line_->control.load(std::memory_order_acquire) | kUrgedBit) == (live | kUrgedBit);
+  return (line_->control.load(std::memory_order_relaxed) | kUrgedBit) == (live | kUrgedBit);
 }
 
 inline bool Consumer::valid() const {
