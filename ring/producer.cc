@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "ring/byte_lock.h"
@@ -130,6 +131,25 @@ void Producer::WriteSealed(uint64_t position, uint64_t wal_seq, const void* payl
   SealSlot(slot, position, wal_seq, meta);
 }
 
+void Producer::WriteRun(uint64_t first, std::span<const Record> records) {
+  const uint32_t plain_size_end = plain_size_end_;
+  for (const Record& record : records) {
+    if (record.size < plain_size_end) [[likely]] {
+      WriteSlot(first, record.wal_seq, record.payload, record.size, record.type);
+    } else {
+      WriteSealed(first, record.wal_seq, record.payload, record.size, record.type);
+    }
+    ++first;
+  }
+}
+
+// We are the one who writes these; a fetch_add would lock the line.
+void Producer::CountBatch(size_t records) {
+  const auto log2 = static_cast<size_t>(std::bit_width(records)) - 1;
+  std::atomic<uint64_t>& count = header_->batches[std::min(log2, kBatchBuckets - 1)];
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t* published) {
   return PublishBatch(records, 0, published);
 }
@@ -137,10 +157,9 @@ PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t*
 PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t timeout_ns,
                                      size_t* published) {
   size_t done = 0;
-  PublishResult result = PublishResult::kOk;
-  for (const Record& record : records) {
-    if (record.size > payload_max_) result = PublishResult::kTooLarge;
-  }
+  uint32_t size_max = 0;
+  for (const Record& record : records) size_max = std::max<uint32_t>(size_max, record.size);
+  PublishResult result = size_max > payload_max_ ? PublishResult::kTooLarge : PublishResult::kOk;
   while (done < records.size() && result == PublishResult::kOk) {
     if (head_ == limit_) {
       result = timeout_ns == 0 ? FindRoomSlow() : WaitForRoomSlow(timeout_ns);
@@ -149,13 +168,11 @@ PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t t
     const size_t left = records.size() - done;
     const size_t run = std::min({left, kHeadStoreEvery, static_cast<size_t>(limit_ - head_)});
     const uint64_t first = head_;
-    for (size_t i = 0; i < run; ++i) {
-      const Record& record = records[done + i];
-      WriteSealed(first + i, record.wal_seq, record.payload, record.size, record.type);
-    }
+    WriteRun(first, records.subspan(done, run));
     StoreHead(first + run);
     done += run;
   }
+  if (done > 0) CountBatch(done);
   if (published != nullptr) *published = done;
   return result;
 }
@@ -190,6 +207,9 @@ bool Producer::RefreshLimit() {
   const uint64_t capacity = mask_ + 1;
   const uint64_t lag_max = LagMax();
   header_->min_tail.store(head_ - lag_max, std::memory_order_relaxed);
+  if (lag_max > header_->occupancy_max.load(std::memory_order_relaxed)) {
+    header_->occupancy_max.store(lag_max, std::memory_order_relaxed);
+  }
   uint64_t room = capacity - lag_max;
   // Not beyond the epoch's first lap before its end, so that the scan there sees who joined at the
   // epoch's start meanwhile. [join]

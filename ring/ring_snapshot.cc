@@ -80,7 +80,29 @@ Result<RingSnapshot> ReadRingSnapshot(const std::string& name) {
   ring.stalled_ns = header.stalled_ns.load(std::memory_order_relaxed);
   ring.evictions = header.evictions.load(std::memory_order_relaxed);
   ring.reclaimed = header.reclaimed.load(std::memory_order_relaxed);
+  ring.occupancy_max = header.occupancy_max.load(std::memory_order_relaxed);
+  for (size_t i = 0; i < kBatchBuckets; ++i) {
+    ring.batches[i] = header.batches[i].load(std::memory_order_relaxed);
+  }
   return ring;
+}
+
+Result<PayloadHistogram> ReadPayloadHistogram(const std::string& name) {
+  if (Status status = CheckRingName(name); !status.ok()) return status;
+  Result<ShmObject> object = ShmObject::Open(name, ShmObject::Access::kRead);
+  if (!object.ok()) return object.status();
+  const Result<Geometry> geometry = MapRing(*object);
+  if (!geometry.ok()) return geometry.status();
+  PayloadHistogram histogram;
+  for (uint32_t i = 0; i < geometry->capacity; ++i) {
+    const auto* slot = reinterpret_cast<const SlotHeader*>(
+        object->memory() + geometry->slots_offset() + uint64_t{i} * geometry->slot_size);
+    if (slot->seq.load(std::memory_order_acquire) == 0) continue;  // never written
+    const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+    const uint16_t size = slot_access::MetaLength(meta);
+    if (size <= geometry->payload_max()) histogram.Record(size);
+  }
+  return histogram;
 }
 
 }  // namespace ombus

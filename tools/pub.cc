@@ -13,6 +13,7 @@
 #include "tools/cpu.h"
 #include "tools/pacer.h"
 #include "tools/record_source.h"
+#include "tools/slot_report.h"
 #include "tools/stop_signal.h"
 #include "tools/table.h"
 
@@ -32,6 +33,7 @@ struct PubOptions {
   ProducerOptions producer;
   std::string input = "-";
   std::string generate;
+  std::string slot_size = std::to_string(kDefaultSlotBytes), sizes_path, record_sizes_path;
   uint64_t rate = 0, count = 0, seed = 1, first = 1;
   uint64_t linger_ns = 0;
   uint32_t batch = kSourceBatchMax;
@@ -57,7 +59,10 @@ FlagTable FlagsOf(PubOptions* o) {
        Number32{&o->wait_consumers, 0, 1024}},
       {"linger", "TIME", "keep the stream after the last record", Duration{&o->linger_ns}},
       {"capacity", "N", "slots of the ring, a power of two", Number32{&o->producer.capacity}},
-      {"slot-size", "BYTES", "a slot with its 24-byte header", Number32{&o->producer.slot_size}},
+      {"slot-size", "BYTES", "a slot with its 24-byte header; auto: by --sizes", &o->slot_size},
+      {"sizes", "FILE", "payload sizes that --slot-size auto goes by", &o->sizes_path},
+      {"record-sizes", "FILE", "write the sizes of what was published there, for --sizes",
+       &o->record_sizes_path},
       {"max-consumers", "N", "consumer lines of the ring", Number32{&o->producer.max_consumers}},
       {"crc", "", "seal records with CRC32C", &o->producer.crc32c},
       {"staleness-ms", "TIME",
@@ -95,6 +100,11 @@ class Publishing {
     return source_.status();
   }
 
+  Status SaveSizes() const {
+    if (options_.record_sizes_path.empty()) return {};
+    return sizes_.Save(options_.record_sizes_path);
+  }
+
   void PrintSummary() const {
     const double seconds = static_cast<double>(NowNs() - start_ns_) / 1e9;
     std::fprintf(stderr, "published %s records, %s bytes in %.3f s: %s\n",
@@ -115,11 +125,17 @@ class Publishing {
     return due;
   }
 
+  void RecordSizes(std::span<const Record> records) {
+    if (options_.record_sizes_path.empty()) return;
+    for (const Record& record : records) sizes_.Record(record.size);
+  }
+
   Status PublishAll(std::span<const Record> records) {
     while (!records.empty()) {
       size_t published = 0;
       const PublishResult result = producer_.PublishBatch(records, kStopCheckNs, &published);
       for (const Record& record : records.first(published)) bytes_ += record.size;
+      RecordSizes(records.first(published));
       sent_ += published;
       records = records.subspan(published);
       if (result == PublishResult::kTooLarge) {
@@ -157,6 +173,7 @@ class Publishing {
   bool show_progress_;
   uint64_t shown_ns_, shown_sent_ = 0;
   uint64_t sent_ = 0, bytes_ = 0;
+  PayloadHistogram sizes_;
 };
 
 Result<int> OpenInput(const PubOptions& options) {
@@ -193,6 +210,12 @@ int RunPub(Arguments args) {
     return FailUsage(kText,
                      "--wait-consumers: more than the ring has lines for; give --max-consumers");
   }
+  const Result<uint32_t> slot_size =
+      ChooseSlotSize(options.slot_size, options.sizes_path, options.producer.capacity,
+                     options.producer.max_consumers);
+  if (!slot_size.ok()) return Fail(kText, slot_size.status());
+  options.producer.slot_size = *slot_size;
+  if (options.slot_size == "auto") std::fprintf(stderr, "slots of %u bytes\n", *slot_size);
   CatchStopSignals();
   const Result<int> fd = OpenInput(options);
   if (!fd.ok()) return Fail(kText, fd.status());
@@ -213,8 +236,9 @@ int RunPub(Arguments args) {
   if (!options.generate.empty()) source = &orders;
   Publishing publishing(options, producer->get(), source);
   orders.SetSchedule(publishing.start_ns(), options.rate, options.first);
-  const Status status = publishing.Run();
+  Status status = publishing.Run();
   publishing.PrintSummary();
+  if (Status saved = publishing.SaveSizes(); status.ok()) status = saved;
   if (status.ok()) Linger(options.linger_ns);
   (*producer)->Close();
   return status.ok() ? kExitOk : Fail(kText, status);

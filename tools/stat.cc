@@ -7,6 +7,7 @@
 #include "tools/command.h"
 #include "tools/cpu.h"
 #include "tools/json.h"
+#include "tools/slot_report.h"
 #include "tools/stop_signal.h"
 #include "tools/table.h"
 
@@ -16,13 +17,18 @@ namespace {
 constexpr CommandText kText = {
     "stat", "--stream /name [--flag value]...",
     "Shows a stream's producer, head, epoch, rates and each consumer's tail and lag. Reads\n"
-    "only: neither producer nor consumers notice. Rates are those between two looks."};
+    "only: neither producer nor consumers notice. Rates are those between two looks.\n"
+    "--slots shows instead what each slot size would cost for the payloads that lie in the\n"
+    "ring now, or for those in the file of --sizes, which needs no stream."};
 
 struct Options {
   std::string stream;
   uint64_t interval_ns = 1'000'000'000;
   uint64_t count = 1;
   bool json = false;
+  bool slots = false;
+  std::string sizes_path, save_sizes_path;
+  uint32_t capacity = kDefaultCapacity, max_consumers = kDefaultMaxConsumers;
 };
 
 FlagTable FlagsOf(Options* o) {
@@ -31,6 +37,12 @@ FlagTable FlagsOf(Options* o) {
       {"interval-ms", "TIME", "between two looks", Duration{&o->interval_ns}},
       {"count", "N", "how many reports; 0: until a signal", Number{&o->count}},
       {"json", "", "an object a line", &o->json},
+      {"slots", "", "advice on the slot size instead", &o->slots},
+      {"sizes", "FILE", "of --slots: payload sizes from there", &o->sizes_path},
+      {"save-sizes", "FILE", "write the sizes of the payloads in the ring there",
+       &o->save_sizes_path},
+      {"capacity", "N", "of --sizes: the ring's slots", Number32{&o->capacity}},
+      {"max-consumers", "N", "of --sizes: the ring's consumer lines", Number32{&o->max_consumers}},
   };
 }
 
@@ -72,6 +84,30 @@ double ReadRate(const ConsumerSnapshot& now, const Look& before, const Look& aft
   return 0;
 }
 
+// The first number of records that a bucket of batches counts.
+uint64_t BucketStart(size_t bucket) { return uint64_t{1} << bucket; }
+
+std::string BatchText(const RingSnapshot& ring) {
+  std::string text;
+  for (size_t i = 0; i < ring.batches.size(); ++i) {
+    if (ring.batches[i] == 0) continue;
+    const bool last = i + 1 == ring.batches.size();
+    text += text.empty() ? " of " : ", of ";
+    text += std::to_string(BucketStart(i));
+    if (i > 0) text += last ? " or more" : "–" + std::to_string(BucketStart(i + 1) - 1);
+    text += ": " + WithThousands(ring.batches[i]);
+  }
+  return text.empty() ? " none" : text;
+}
+
+JsonObject BatchJson(const RingSnapshot& ring) {
+  JsonObject object;
+  for (size_t i = 0; i < ring.batches.size(); ++i) {
+    object.Add(std::to_string(BucketStart(i)), ring.batches[i]);
+  }
+  return object;
+}
+
 std::string TextOf(const Look& before, const Look& after) {
   const RingSnapshot& ring = after.ring;
   std::string text =
@@ -87,6 +123,8 @@ std::string TextOf(const Look& before, const Look& after) {
           HumanNs(static_cast<double>(ring.stalled_ns)) + "), evictions " +
           WithThousands(ring.evictions) + ", lines of dead consumers set free " +
           WithThousands(ring.reclaimed) + "\n";
+  text += "occupancy at most " + WithThousands(ring.occupancy_max) + " of " +
+          WithThousands(ring.capacity) + " slots; batches" + BatchText(ring) + "\n";
   if (ring.consumers.empty()) return text + "no consumers\n";
   Table table({"consumer", "pid", "state", "tail", "lag", "last wal_seq", "rate"});
   for (const ConsumerSnapshot& consumer : ring.consumers) {
@@ -129,6 +167,8 @@ std::string JsonOf(const Look& before, const Look& after) {
              .Add("stalled_ns", ring.stalled_ns)
              .Add("evictions", ring.evictions)
              .Add("reclaimed", ring.reclaimed)
+             .Add("occupancy_max", ring.occupancy_max)
+             .Add("batches_from", BatchJson(ring))
              .Add("consumers", consumers)
              .text() +
          "\n";
@@ -140,13 +180,44 @@ Result<Look> TakeLook(const std::string& stream) {
   return Look{std::move(*ring), NowNs()};
 }
 
+// --slots and --save-sizes.
+Status AdviseOnSlots(Options options) {
+  Result<PayloadHistogram> sizes = options.sizes_path.empty()
+                                       ? ReadPayloadHistogram(options.stream)
+                                       : PayloadHistogram::Load(options.sizes_path);
+  if (!sizes.ok()) return sizes.status();
+  if (options.sizes_path.empty()) {
+    auto ring = ReadRingSnapshot(options.stream);
+    if (!ring.ok()) return ring.status();
+    options.capacity = ring->capacity;
+    options.max_consumers = ring->max_consumers;
+  }
+  if (!options.save_sizes_path.empty()) {
+    if (Status saved = sizes->Save(options.save_sizes_path); !saved.ok()) return saved;
+  }
+  if (!options.slots) return {};
+  const auto report = SlotReport(*sizes, options.capacity, options.max_consumers, options.json);
+  if (!report.ok()) return report.status();
+  std::fputs((*report).c_str(), stdout);
+  if (std::fflush(stdout) == 0) return {};
+  return ErrnoStatus("write", "standard output", errno,
+                     "the program that read this output has ended");
+}
+
 }  // namespace
 
 int RunStat(Arguments args) {
   Options options;
   int exit_code = kExitOk;
   if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
-  if (options.stream.empty()) return FailUsage(kText, "no stream; give --stream /name");
+  const bool needs_no_stream = options.slots && !options.sizes_path.empty();
+  if (options.stream.empty() && !needs_no_stream) {
+    return FailUsage(kText, "no stream; give --stream /name");
+  }
+  if (options.slots || !options.save_sizes_path.empty()) {
+    const Status status = AdviseOnSlots(options);
+    return status.ok() ? kExitOk : Fail(kText, status);
+  }
   CatchStopSignals();
   Result<Look> before = TakeLook(options.stream);
   if (!before.ok()) return Fail(kText, before.status());

@@ -424,6 +424,24 @@ TEST_F(RingTest, TheBackpressureCallbackIsToldHeadAndMinTailOncePerWait) {
   EXPECT_GE(snapshot->stalled_ns, 40'000'000u);
 }
 
+TEST_F(RingTest, StatisticsTellBatchSizesAndTheMostUnreadRecords) {
+  auto producer = MakeProducer({.capacity = 8});
+  auto consumer = MakeConsumer();
+  const Record records[5] = {};
+  ASSERT_EQ(producer->TryPublishBatch(std::span(records, 1), nullptr), PublishResult::kOk);
+  ASSERT_EQ(producer->TryPublishBatch(std::span(records, 5), nullptr), PublishResult::kOk);
+  ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
+  ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
+  size_t published = 0;
+  EXPECT_EQ(producer->TryPublishBatch(records, &published), PublishResult::kFull);
+  EXPECT_EQ(published, 0u);
+  const auto snapshot = ReadRingSnapshot(name_.str());
+  EXPECT_EQ(snapshot->batches[0], 1u);
+  EXPECT_EQ(snapshot->batches[1], 0u);
+  EXPECT_EQ(snapshot->batches[2], 1u);
+  EXPECT_EQ(snapshot->occupancy_max, 8u);
+}
+
 TEST_F(RingTest, WaitTellsWhetherThereIsSomethingToPoll) {
   auto producer = MakeProducer();
   auto consumer = MakeConsumer();

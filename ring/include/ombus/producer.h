@@ -122,6 +122,8 @@ class OMBUS_API Producer {
   PublishResult TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
   PublishResult PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type,
                             uint64_t timeout_ns);
+  void WriteRun(uint64_t first, std::span<const Record> records);
+  void CountBatch(size_t records);
   void WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
                    uint8_t type);
   PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);

@@ -32,6 +32,8 @@ inline constexpr uint32_t kRingFlagCrc32c = 1;
 inline constexpr uint32_t kRingFlagRejectReorder = 2;  // all its consumers report reorders
 inline constexpr uint32_t kRingFlagsKnown = kRingFlagCrc32c | kRingFlagRejectReorder;
 
+inline constexpr size_t kBatchBuckets = 9;  // 1, 2…3, 4…7, …, 128…255, 256 and more
+
 enum class RingState : uint32_t {
   kActive = 1,    // a producer owns the stream (or died owning it: its lock tells)
   kClosed = 2,    // the producer ended it in order: drain, then there is nothing more
@@ -89,6 +91,10 @@ struct RingHeader {
   std::atomic<uint64_t> stalled_ns;           // time spent waiting in them
   std::atomic<uint64_t> evictions;            // consumers that no longer held the producer back
   std::atomic<uint64_t> reclaimed;            // lines of dead consumers set free
+  std::atomic<uint64_t> occupancy_max;        // most records that were unread when tails were read
+  // Batches published, by size: bucket i counts those of 2^i … 2^(i+1) - 1 records, the last all
+  // larger ones.
+  std::atomic<uint64_t> batches[kBatchBuckets];
 
   alignas(128) char name[kRingNameBytesMax + 1];
 };
@@ -118,6 +124,7 @@ static_assert(offsetof(RingHeader, head) == 256);
 static_assert(offsetof(RingHeader, min_tail) == 384);
 static_assert(offsetof(RingHeader, waiters) == 512);
 static_assert(offsetof(RingHeader, stalls) == 640);
+static_assert(offsetof(RingHeader, occupancy_max) == 672 && offsetof(RingHeader, batches) == 680);
 static_assert(offsetof(RingHeader, name) == 768);
 static_assert(sizeof(RingHeader) <= kHeaderPageBytes);
 static_assert(sizeof(ConsumerLine) == kConsumerLineBytes);
