@@ -58,7 +58,8 @@ Result<std::string> FollowLinks(std::string path) {
     if (length < 0 && (errno == EINVAL || errno == ENOENT)) return path;  // no link
     if (length < 0) return SystemError("readlink", path, errno);
     std::string next(target, static_cast<size_t>(length));
-    path = next.starts_with("/") ? std::move(next) : FolderOf(path) + "/" + next;
+    if (!next.starts_with("/")) next.insert(0, FolderOf(path).append("/"));
+    path = std::move(next);
   }
   return SystemError("readlink", path, ELOOP, "its symbolic links go in a circle");
 }

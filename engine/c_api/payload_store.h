@@ -31,6 +31,9 @@ class PayloadStore {
     used_ = 1;
   }
 
+  // Room for one payload, for who has handed out none before.
+  std::byte* first() const { return first_; }
+
   // Makes sure of room for one more payload. False when there is no memory; never just after Reset.
   bool Prepare() {
     if (static_cast<size_t>(end_ - next_) >= payload_max_) [[likely]]

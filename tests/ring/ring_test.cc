@@ -265,6 +265,36 @@ TEST_F(RingTest, BothEndsNoticeASuccessorAtOnce) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
 }
 
+TEST_F(RingTest, TryTakeTakesWhatIsInSequenceAndLeavesTheRestToPoll) {
+  auto producer = MakeProducer({.capacity = 16});
+  auto consumer = MakeConsumer();
+  Record record;
+  EXPECT_FALSE(consumer->TryTake(&record));  // nothing there
+  uint64_t next = 1;
+  for (int round = 0; round < 50; ++round) {  // through RunAhead and around the ring
+    for (int i = 0; i < 5; ++i) {
+      ASSERT_EQ(PublishText(*producer, next + static_cast<uint64_t>(i), "x"), PublishResult::kOk);
+    }
+    for (int i = 0; i < 5; ++i, ++next) {
+      if (!consumer->TryTake(&record)) {
+        ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+      }
+      ASSERT_EQ(record.wal_seq, next);
+      EXPECT_EQ(TextOf(record), "x");
+      EXPECT_TRUE(consumer->valid());
+      consumer->Release();
+    }
+  }
+  ASSERT_EQ(PublishText(*producer, next + 1, "y"), PublishResult::kOk);
+  EXPECT_FALSE(consumer->TryTake(&record));  // a gap
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kGap);
+  ASSERT_EQ(PublishText(*producer, next + 2, "z"), PublishResult::kOk);
+  auto successor = MakeProducer({.capacity = 16});
+  EXPECT_FALSE(consumer->TryTake(&record));  // an epoch that polls have not told of
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+}
+
 TEST_F(RingTest, ReordersAreReportedOnlyToThoseWhoAsk) {
   auto producer = MakeProducer();
   auto tolerant = MakeConsumer();

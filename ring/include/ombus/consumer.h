@@ -81,6 +81,11 @@ class OMBUS_API Consumer {
   // One record, or why not. A few nanoseconds; see ConsumerOptions::profile.
   PollResult Poll(Record* record);
 
+  // The next record, if it is there, in sequence and of the epoch that polls have told of. False:
+  // nothing was taken; Poll says why. The cheapest way for who copies each record out and releases
+  // it at once.
+  bool TryTake(Record* record);
+
   // Up to out.size() records at once; flags of each say gap and reorder. All payloads stay until
   // the next call.
   BatchResult PollBatch(std::span<Record> out);

@@ -105,6 +105,32 @@ inline PollResult Consumer::Poll(Record* record) {
   return PollResult::kRecord;
 }
 
+inline __attribute__((always_inline)) bool Consumer::TryTake(Record* record) {
+  const uint64_t position = tail_;
+  const SlotHeader* slot = SlotAt(position);
+  if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
+  const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
+  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+  if (wal_seq != expected_wal_seq_ || slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]]
+    return false;
+  if (epoch_changed() || line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
+    return false;
+  record->wal_seq = wal_seq;
+  record->payload = slot_access::Payload(slot);
+  slot_access::UnpackMeta(meta, record);
+  if (bound_ == position) {
+    if (--looks_before_head_ == 0) [[unlikely]] {
+      bound_ = RunAheadSlow(position);
+    } else {
+      bound_ = position + 1;
+    }
+  }
+  wal_seq_ = wal_seq;
+  expected_wal_seq_ = wal_seq + 1;
+  tail_ = position + 1;
+  return true;
+}
+
 inline BatchResult Consumer::PollBatch(std::span<Record> out) {
   ReleaseWhenDue();
   BatchResult result = {.count = 0, .end = PollResult::kRecord};
