@@ -80,7 +80,8 @@ SlotAdvice AdviceOf(const PayloadHistogram& sizes, const Geometry& geometry) {
     const auto weight = static_cast<double>(count);
     const uint32_t occupied = size + kSlotHeaderBytes;
     fit += weight;
-    lines += weight * ((occupied + kLineBytes - 1) / kLineBytes);
+    const uint32_t touched = (occupied + kLineBytes - 1) / kLineBytes;
+    lines += weight * touched;
     bytes += weight * occupied;
   }
   if (fit > 0) {
