@@ -64,6 +64,12 @@ Status PinThisThread(int cpu) {
   return Status();
 }
 
+bool CpuIsAllowed(int cpu) {
+  CpuMask mask;
+  if (cpu < 0 || cpu >= kCpuLimit) return false;
+  return !ReadMask(&mask) || Has(mask, cpu);
+}
+
 std::string AllowedCpus() {
   CpuMask mask;
   std::string text;

@@ -23,6 +23,9 @@ Result<int> ParseCpu(std::string_view text);
 // The calling thread on that cpu alone, read back afterwards. A refusal names the cpus allowed.
 Status PinThisThread(int cpu);
 
+// Whether the calling thread may run there; also true where the kernel does not say.
+bool CpuIsAllowed(int cpu);
+
 // The cpus the calling thread may use now, as "0-3,8"; empty when the kernel does not say.
 std::string AllowedCpus();
 

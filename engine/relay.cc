@@ -42,7 +42,7 @@ Status Check(const RelayOptions& options) {
                   "relay stream \"" + options.stream +
                       "\": EINVAL; a stream's name is a slash and then no other, as /orders");
   }
-  if (options.cpu < -1 || options.cpu >= kCpuLimit) {
+  if (options.cpu < -1 || (options.cpu >= 0 && !CpuIsAllowed(options.cpu))) {
     return Status(StatusCode::kInvalidArgument,
                   "relay cpu \"" + std::to_string(options.cpu) +
                       "\": EINVAL; -1 leaves the thread where it is, else choose one of " +

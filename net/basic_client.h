@@ -93,6 +93,7 @@ class BasicClient {
   void SendOutbox();
   void Drop(Status why, bool retry);
   void OnClosed();
+  std::string PeerText() const { return options_.host + ":" + std::to_string(options_.port); }
   ClientResult Ended(ClientResult result);
 
   ClientOptions options_;
@@ -109,6 +110,7 @@ class BasicClient {
   uint64_t heard_ns_ = 0, spoke_ns_ = 0;  // kConnected: something of the server's, of ours
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;
+  bool barren_ = false;   // the last connection brought no frame
   bool heard_ = false;    // since heard_ns_ was set
   bool look_up_ = false;  // before the next attempt
   bool receiving_ = false, established_ = false, was_connected_ = false, tell_connected_ = false;

@@ -72,7 +72,7 @@ ClientResult BasicClient<B>::Ended(ClientResult result) {
   final_ = result;
   Drop(Status(
            result == ClientResult::kProtocolError ? StatusCode::kCorrupt : StatusCode::kUnavailable,
-           "recv \"" + options_.host + "\": " + stream_.problem()),
+           "recv \"" + PeerText() + "\": " + stream_.problem()),
        retry);
   if (!retry || result == ClientResult::kProtocolError) return result;
   return ClientResult::kEmpty;
@@ -242,7 +242,14 @@ void BasicClient<B>::OnClosed() {
   }
   next_address_ = 0;
   look_up_ = true;
-  if (!lost) ++failures_;
+  // A peer that accepts and says nothing of use is no server that came back. The first time may be
+  // chance.
+  if (lost && stream_.spoke()) {
+    failures_ = 0;
+    barren_ = false;
+  } else if (!lost || std::exchange(barren_, true)) {
+    ++failures_;
+  }
   const bool spent = options_.max_retries != 0 && failures_ >= options_.max_retries;
   if (!retry_ || !options_.reconnect || spent) {
     state_ = State::kFinal;
@@ -250,7 +257,7 @@ void BasicClient<B>::OnClosed() {
   }
   final_ = ClientResult::kDisconnected;
   stream_.Reset(false);
-  const uint64_t wait_ms = BackoffMs(lost ? 0 : failures_ - 1, options_.retry_base_ms,
+  const uint64_t wait_ms = BackoffMs(failures_ == 0 ? 0 : failures_ - 1, options_.retry_base_ms,
                                      options_.retry_max_ms, NextRandom(&random_));
   state_ = State::kWaiting;
   deadline_ns_ = backend_->NowNs() + wait_ms * 1'000'000;
@@ -284,7 +291,6 @@ void BasicClient<B>::OnConnected(int result) {
   }
   state_ = State::kConnected;
   established_ = true;
-  failures_ = 0;
   if (was_connected_) ++reconnects_;
   tell_connected_ = was_connected_ || options_.reconnect;
   was_connected_ = true;
@@ -339,7 +345,7 @@ void BasicClient<B>::OnReceived(int result) {
   }
   if (result == -EAGAIN || result == -EINTR) return;
   const char* within = stream_.partial() ? ", within a frame" : "";
-  const std::string what = "recv \"" + options_.host + "\": ";
+  const std::string what = "recv \"" + PeerText() + "\": ";
   Drop(Status(StatusCode::kUnavailable,
               result == 0 ? what + "end of stream" + within + "; the server closed the connection"
                           : what + ErrnoName(-result) + within + "; the connection broke"),

@@ -5,6 +5,9 @@
 #include <utility>
 
 namespace ombus::net {
+namespace {
+constexpr char kNoFrame[] = "the peer sent bytes that are no frame; is that an ombus relay?";
+}  // namespace
 
 ClientStream::ClientStream(uint32_t buffer_bytes, bool reject_reorder, uint64_t resume_from)
     : capacity_(std::max<size_t>(buffer_bytes, kFrameBytesMax)),
@@ -24,6 +27,7 @@ std::span<std::byte> ClientStream::Compact() {
     std::memmove(buffer_.get(), buffer_.get() + begin_, partial);
     begin_ = 0;
     end_ = partial;
+    moved_ = true;
   }
   return {buffer_.get() + end_, capacity_ - end_};
 }
@@ -31,6 +35,7 @@ std::span<std::byte> ClientStream::Compact() {
 void ClientStream::Reset(bool resuming) {
   expected_ = expected();
   begin_ = end_ = 0;
+  moved_ = false;
   skipping_ = resuming;
   if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
   fresh_epoch_ = gap_is_told_ = false;
@@ -58,14 +63,14 @@ ClientResult ClientStream::NextSlow(Record* record) {
   while (end_result_ == ClientResult::kEmpty) {
     const std::span<const std::byte> bytes(buffer_.get() + begin_, end_ - begin_);
     if (!MayBecomeFrame(bytes)) {
-      return End(ClientResult::kProtocolError, "the server sent bytes that are no frame");
+      return End(ClientResult::kProtocolError, kNoFrame);
     }
     Frame frame;
     switch (ParseFrame(bytes, &frame)) {
       case ParseResult::kPartial:
         return ClientResult::kEmpty;
       case ParseResult::kBadMagic:
-        return End(ClientResult::kProtocolError, "the server sent bytes that are no frame");
+        return End(ClientResult::kProtocolError, kNoFrame);
       case ParseResult::kBadFlags:
         return End(ClientResult::kProtocolError, "the server sent a frame with unknown flags");
       case ParseResult::kFrame:

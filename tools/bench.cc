@@ -1,13 +1,12 @@
 // ombus bench: what this host can do, mode by mode.
 #include "tools/bench.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <string>
 
 #include "ombus/ring_layout.h"
+#include "tools/bench_cleanup.h"
 #include "tools/bench_content.h"
 #include "tools/command.h"
 #include "tools/io_flags.h"
@@ -161,7 +160,7 @@ int RunBench(Arguments args) {
   Options options;
   int exit_code = kExitOk;
   if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
-  options.bench.stream = "/ombus-bench-" + std::to_string(getpid());
+  options.bench.stream = BenchStreamName();
   options.bench.backend = options.backend == "uring"   ? BackendChoice::kUring
                           : options.backend == "epoll" ? BackendChoice::kEpoll
                                                        : BackendChoice::kAuto;
@@ -181,7 +180,7 @@ int RunBench(Arguments args) {
       } else {
         PrintResult(*result);
       }
-      if (std::fflush(stdout) != 0) return kExitFailure;
+      if (FlushStandardOutput(kText.name) != kExitOk) return kExitFailure;
     }
   }
   return kExitOk;

@@ -1,6 +1,10 @@
 #include "tools/command.h"
 
+#include <cerrno>
 #include <cstdio>
+
+#include "tools/errno_status.h"
+#include "tools/output.h"
 
 namespace ombus::tools {
 
@@ -12,7 +16,7 @@ bool ParseOrExplain(const CommandText& text, const FlagTable& flags, Arguments a
                 text.name.data(), static_cast<int>(text.synopsis.size()), text.synopsis.data(),
                 static_cast<int>(text.description.size()), text.description.data(),
                 DescribeFlags(flags).c_str());
-    *exit_code = std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+    *exit_code = FlushStandardOutput(text.name);
     return false;
   }
   const Status parsed = ParseFlags(flags, args);
@@ -32,6 +36,16 @@ int FailUsage(const CommandText& text, const std::string& message) {
                static_cast<int>(text.name.size()), text.name.data(), message.c_str(),
                static_cast<int>(text.name.size()), text.name.data());
   return kExitUsage;
+}
+
+int FlushStandardOutput(std::string_view command) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kExitOk;
+  const int error = errno != 0 ? errno : EIO;  // an earlier write failed, its number is gone
+  const Status why = ErrnoStatus("write", "standard output", error, WriteRemedy(error));
+  std::fprintf(stderr, "ombus %.*s: %s\n", static_cast<int>(command.size()), command.data(),
+               why.message().c_str());
+  return kExitFailure;
 }
 
 }  // namespace ombus::tools

@@ -33,6 +33,9 @@ bool ParseOrExplain(const CommandText& text, const FlagTable& flags, Arguments a
 int Fail(const CommandText& text, const Status& status);
 int FailUsage(const CommandText& text, const std::string& message);
 
+// Writes out what was printed. kExitOk, or says on stderr why it could not be.
+int FlushStandardOutput(std::string_view command);
+
 int RunPub(Arguments args);
 int RunSub(Arguments args);
 int RunRelay(Arguments args);

@@ -75,11 +75,8 @@ int RunDoctor(Arguments args) {
     std::erase_if(findings, [](const Finding& f) { return f.health == Health::kOk; });
   }
   Print(findings, options.json);
-  if (std::fflush(stdout) != 0) {
-    return Fail(kText, ErrnoStatus("write", "standard output", errno,
-                                   "the program that read this output has ended"));
-  }
-  return exit_code;
+  const int flushed = FlushStandardOutput(kText.name);
+  return flushed == kExitOk ? exit_code : flushed;
 }
 
 }  // namespace ombus::tools

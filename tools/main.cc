@@ -70,12 +70,12 @@ int Main(Arguments args) {
   }
   if (args[0] == "--version") {
     std::printf("ombus %s\n", OMBUS_VERSION);
-    return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+    return FlushStandardOutput(args[0]);
   }
   const bool help = args[0] == "help" || args[0] == "--help" || args[0] == "-h";
   if (help && args.size() == 1) {
     PrintUsage(stdout);
-    return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+    return FlushStandardOutput(args[0]);
   }
   if (help) {
     constexpr std::string_view kHelp[] = {"--help"};

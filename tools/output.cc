@@ -8,9 +8,8 @@
 #include "tools/errno_status.h"
 
 namespace ombus::tools {
-namespace {
 
-std::string_view RemedyFor(int error) {
+std::string_view WriteRemedy(int error) {
   switch (error) {
     case EPIPE:
       return "the program that read this output has ended";
@@ -22,8 +21,6 @@ std::string_view RemedyFor(int error) {
       return "check what the output is redirected to";
   }
 }
-
-}  // namespace
 
 Output::Output(int fd, std::string name, size_t buffer_bytes)
     : fd_(fd), name_(std::move(name)), limit_(buffer_bytes) {
@@ -46,7 +43,7 @@ void Output::WriteBuffered() {
       pollfd ready{fd_, POLLOUT, 0};
       (void)poll(&ready, 1, 100);
     } else if (errno != EINTR) {
-      status_ = ErrnoStatus("write", name_, errno, RemedyFor(errno));
+      status_ = ErrnoStatus("write", name_, errno, WriteRemedy(errno));
     }
   }
   buffer_.clear();

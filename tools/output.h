@@ -40,6 +40,9 @@ class Output {
   Status status_;
 };
 
+// What to do about an errno of a write.
+std::string_view WriteRemedy(int error);
+
 }  // namespace ombus::tools
 
 #endif  // OMBUS_TOOLS_OUTPUT_H_

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "tools/table.h"
 
@@ -25,7 +26,14 @@ void RecordSink::Add(const Record& record) {
 
 void RecordSink::CheckSequence(const Record& record) {
   const uint64_t expected = tally_.last_wal_seq + 1;
-  if (tally_.any && record.wal_seq > expected) {
+  const bool begins = std::exchange(tally_.anew, false) && record.wal_seq < expected;
+  if (begins && (record.flags & kRecordGap) != 0) {
+    ++tally_.gaps;
+    Report("gap: records of the new producer before " + std::to_string(record.wal_seq) +
+           " are missing");
+  } else if (begins) {
+    // Nothing is missing: the numbers begin anew.
+  } else if (tally_.any && record.wal_seq > expected) {
     ++tally_.gaps;
     tally_.missing += record.wal_seq - expected;
     Report("gap: " + std::to_string(expected) + " to " + std::to_string(record.wal_seq - 1) +

@@ -31,7 +31,8 @@ struct SinkTally {
   uint64_t reorders = 0;           // a wal_seq not above the one before
   uint64_t wrong = 0;              // not what the order flow says
   uint64_t last_wal_seq = 0;
-  bool any = false;  // last_wal_seq means something
+  bool any = false;   // last_wal_seq means something
+  bool anew = false;  // the next record is another producer's: it may begin anew
 };
 
 class RecordSink {
@@ -50,8 +51,10 @@ class RecordSink {
   size_t Wanted(size_t max) const;
   bool done() const { return options_.count_max != 0 && tally_.records >= options_.count_max; }
 
-  // Another producer, or another connection to one that began anew: no sequence to compare with.
+  // After a loss that was told and counted: no sequence to compare with.
   void ForgetSequence() { tally_.any = false; }
+  // Another producer: a lower sequence is a beginning, a higher one still a gap.
+  void ExpectBeginning() { tally_.anew = true; }
   void AddLost(uint64_t records) { lost_ += records; }
   void AddCorrupt() { ++corrupt_; }
 

@@ -199,9 +199,7 @@ Status AdviseOnSlots(Options options) {
   const auto report = SlotReport(*sizes, options.capacity, options.max_consumers, options.json);
   if (!report.ok()) return report.status();
   std::fputs((*report).c_str(), stdout);
-  if (std::fflush(stdout) == 0) return {};
-  return ErrnoStatus("write", "standard output", errno,
-                     "the program that read this output has ended");
+  return {};
 }
 
 }  // namespace
@@ -216,7 +214,7 @@ int RunStat(Arguments args) {
   }
   if (options.slots || !options.save_sizes_path.empty()) {
     const Status status = AdviseOnSlots(options);
-    return status.ok() ? kExitOk : Fail(kText, status);
+    return status.ok() ? FlushStandardOutput(kText.name) : Fail(kText, status);
   }
   CatchStopSignals();
   Result<Look> before = TakeLook(options.stream);
@@ -227,10 +225,7 @@ int RunStat(Arguments args) {
     if (!after.ok()) return Fail(kText, after.status());
     const std::string text = options.json ? JsonOf(*before, *after) : TextOf(*before, *after);
     std::fputs(text.c_str(), stdout);
-    if (std::fflush(stdout) != 0) {
-      return Fail(kText, ErrnoStatus("write", "standard output", errno,
-                                     "the program that read this output has ended"));
-    }
+    if (FlushStandardOutput(kText.name) != kExitOk) return kExitFailure;
     before = std::move(after);
   }
   return kExitOk;

@@ -12,14 +12,19 @@ namespace {
 constexpr size_t kBatch = 64;
 constexpr uint64_t kWaitNs = 100'000'000;  // how soon a stop signal is noticed at the latest
 
-Result<std::unique_ptr<Consumer>> OpenConsumer(const SubOptions& options, uint64_t wait_ns) {
+// Live to a stream that is there; from its first record on to one that was waited for.
+Result<std::unique_ptr<Consumer>> OpenConsumer(const SubOptions& options, uint64_t wait_ns,
+                                               ConsumerStart start) {
   const uint64_t give_up_ns = wait_ns == ~uint64_t{0} ? wait_ns : NowNs() + wait_ns;
+  ConsumerOptions consumer_options = options.consumer;
+  consumer_options.start = start;
   while (true) {
-    auto consumer = Consumer::Open(options.consumer);
+    auto consumer = Consumer::Open(consumer_options);
     if (consumer.ok()) return consumer;
     const StatusCode code = consumer.status().code();
     const bool may_come = code == StatusCode::kNotFound || code == StatusCode::kUnavailable;
     if (!may_come || StopRequested() || NowNs() >= give_up_ns) return consumer;
+    consumer_options.start = ConsumerStart::kEpochStart;
     SleepNs(1'000'000);
   }
 }
@@ -30,7 +35,7 @@ class RingSubscription {
       : options_(options), sink_(*sink), output_(*output), last_record_ns_(NowNs()) {}
 
   Status Run() {
-    Status opened = Open(options_.wait_ns);
+    Status opened = Open(options_.wait_ns, ConsumerStart::kLive);
     while (opened.ok() && !finished_ && !StopRequested() && !sink_.done() && output_.ok()) {
       const BatchResult got = TakeBatch();
       if (got.count == 0 && !Idle(got.end)) break;
@@ -40,12 +45,17 @@ class RingSubscription {
   }
 
  private:
-  Status Open(uint64_t wait_ns) {
+  Status Open(uint64_t wait_ns, ConsumerStart start) {
     consumer_.reset();
-    auto opened = OpenConsumer(options_, wait_ns);
+    auto opened = OpenConsumer(options_, wait_ns, start);
     if (!opened.ok()) return StopRequested() ? Status() : opened.status();
     consumer_ = std::move(*opened);
     lost_ = 0;
+    if (const uint64_t missed = consumer_->missed_records(); missed != 0) {
+      std::fprintf(stderr, "missed: %llu records were published before this reader attached\n",
+                   static_cast<unsigned long long>(missed));
+      sink_.AddLost(missed);
+    }
     return {};
   }
 
@@ -116,9 +126,10 @@ class RingSubscription {
     const bool replaced = consumer_->replaced();
     std::fprintf(stderr, "another producer owns the stream now (epoch %llu)\n",
                  static_cast<unsigned long long>(consumer_->epoch()));
-    sink_.ForgetSequence();
+    sink_.ExpectBeginning();
+    if (!replaced) return {};
     // Its successor is there already, or comes within moments.
-    return replaced ? Open(options_.wait_ns + 1'000'000'000) : Status();
+    return Open(options_.wait_ns + 1'000'000'000, ConsumerStart::kEpochStart);
   }
 
  public:

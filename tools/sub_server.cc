@@ -1,5 +1,6 @@
 #include <cstdio>
 #include <memory>
+#include <string>
 
 #include "tools/cpu.h"
 #include "tools/stop_signal.h"
@@ -62,8 +63,19 @@ class ServerSubscription {
     return taken > 0 && result == ClientResult::kEmpty ? ClientResult::kRecord : result;
   }
 
+  // Tells of a connection that was lost, once: what follows may be a long silence.
+  void TellLoss(uint64_t now) {
+    if (!connected_ || now - looked_ns_ < kWaitNs) return;
+    looked_ns_ = now;
+    const Status why = client_->status();
+    if (why.ok() || why.message() == told_) return;
+    told_ = why.message();
+    std::fprintf(stderr, "connection lost: %s; trying again\n", told_.c_str());
+  }
+
   Status CheckTime() {
     const uint64_t now = NowNs();
+    TellLoss(now);
     if (!connected_ && now - started_ns_ > options_.wait_ns) return client_->status();
     if (sink_.tally().records != seen_records_) last_record_ns_ = now;
     seen_records_ = sink_.tally().records;
@@ -85,9 +97,13 @@ class ServerSubscription {
                                                           "leave out --once to reconnect")
                    : client_->status();
       case ClientResult::kProtocolError:
-        std::fprintf(stderr, "%s\n", client_->status().message().c_str());
-        return options_.once ? client_->status() : Status();
+        // Who never sent a frame is no relay, and will not become one by asking again.
+        if (options_.once || (sink_.tally().records == 0 && client_->epoch() == 0)) {
+          return client_->status();
+        }
+        return {};
       case ClientResult::kConnected:
+        told_.clear();
         if (connected_) {
           std::fprintf(stderr, "reconnected to %s; last record was %llu\n",
                        options_.connect.c_str(),
@@ -98,6 +114,7 @@ class ServerSubscription {
       case ClientResult::kEpochChanged:
         std::fprintf(stderr, "another producer owns the stream now (epoch %llu)\n",
                      static_cast<unsigned long long>(client_->epoch()));
+        sink_.ExpectBeginning();
         return {};
       case ClientResult::kSlowWarning:
         std::fprintf(stderr, "the server warns: %u bytes behind, the limit is %u\n",
@@ -114,6 +131,8 @@ class ServerSubscription {
   std::unique_ptr<Client> client_;
   bool finished_ = false, connected_ = false;
   uint64_t started_ns_ = 0, last_record_ns_ = 0, seen_records_ = 0;
+  uint64_t looked_ns_ = 0;
+  std::string told_;  // of the loss of this connection
 };
 
 }  // namespace

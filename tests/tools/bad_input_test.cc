@@ -57,7 +57,7 @@ TEST_F(BadInput, GeometryThatCannotBeIsRefusedByName) {
   ExpectFailure({"pub", "--stream", stream_, "--capacity", "100"}, kUsage,
                 {"capacity 100", "power of two"});
   ExpectFailure({"pub", "--stream", stream_, "--slot-size", "16"}, kUsage,
-                {"slot_size 16", "multiple of 8"});
+                {"--slot-size: 16 bytes", "64", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--slot-size", "100"}, kUsage,
                 {"slot_size 100", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--max-consumers", "0"}, kUsage, {"max_consumers 0"});
@@ -138,14 +138,88 @@ TEST_F(BadInput, AnUnreachableHostEndsWithAnError) {
 TEST_F(BadInput, AServerThatSendsGarbageIsGivenUp) {
   Port port;
   port.Listen();
-  CommandProcess sub(folder_, {"sub", "--connect", port.address(), "--once"});
-  const int peer = port.Accept();
-  const std::string garbage(4096, 'G');
-  ASSERT_EQ(send(peer, garbage.data(), garbage.size(), MSG_NOSIGNAL), 4096);
+  for (const char* once : {"--once", "--busy"}) {  // also by one that would reconnect
+    CommandProcess sub(folder_, {"sub", "--connect", port.address(), once});
+    const int peer = port.Accept();
+    const std::string garbage(4096, 'G');
+    ASSERT_EQ(send(peer, garbage.data(), garbage.size(), MSG_NOSIGNAL), 4096);
+    EXPECT_EQ(sub.Wait(), kFailure);
+    EXPECT_NE(sub.Err().find("is that an ombus relay?"), std::string::npos) << sub.Err();
+    EXPECT_NE(sub.Err().find(port.address()), std::string::npos) << sub.Err();
+    EXPECT_EQ(sub.Out(), "");
+    close(peer);
+  }
+}
+
+TEST_F(BadInput, AServerThatAcceptsAndSendsNothingOfUseIsGivenUpAfterTheRetries) {
+  Port port;
+  port.Listen();
+  CommandProcess sub(folder_, {"sub", "--connect", port.address(), "--max-retries", "2"});
+  for (int i = 0; i < 3; ++i) close(port.Accept());  // the first is chance
   EXPECT_EQ(sub.Wait(), kFailure);
-  EXPECT_FALSE(sub.Err().empty());
-  EXPECT_EQ(sub.Out(), "");
-  close(peer);
+  EXPECT_NE(sub.Err().find("connection lost: "), std::string::npos) << sub.Err();
+}
+
+TEST_F(BadInput, AnObjectThatIsNoRingKeepsItsName) {
+  WriteFile("/dev/shm" + stream_, "somebody's");
+  ExpectFailure({"pub", "--stream", stream_, "--generate", "orders"}, kFailure,
+                {"no ring", "remove /dev/shm" + stream_});
+  EXPECT_EQ(ReadFile("/dev/shm" + stream_), "somebody's");
+}
+
+TEST_F(BadInput, ASlotThatCannotBeMeantLeavesTheStreamAlone) {
+  for (const char* size : {"32", "63"}) {
+    ExpectFailure({"pub", "--stream", stream_, "--slot-size", size}, kUsage, {"at least 64"});
+  }
+  CommandProcess pub(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--count", "1",
+                               "--linger", "60000"});
+  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists("/dev/shm" + stream_); }));
+  pub.Signal(SIGKILL);
+  EXPECT_EQ(pub.Wait(), 128 + SIGKILL);
+  ExpectFailure({"pub", "--stream", stream_, "--generate", "orders", "--slot-size", "64"}, kUsage,
+                {"--slot-size"});
+  EXPECT_TRUE(std::filesystem::exists("/dev/shm" + stream_));
+}
+
+TEST_F(BadInput, AnOutputThatTakesNothingIsNamedByEveryCommand) {
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"--help"},
+        {"--version"},
+        {"help", "sub"},
+        {"doctor"},
+        {"bench", "--mode", "shm", "--runs", "1", "--shm-iters", "1000", "--cpus", "-1"}}) {
+    CommandProcess full(folder_, args, {"", "/dev/full", false});
+    EXPECT_EQ(full.Wait(), kFailure) << args[0];
+    EXPECT_NE(full.Err().find("standard output\": ENOSPC; make room"), std::string::npos)
+        << args[0] << ": " << full.Err();
+  }
+}
+
+TEST_F(BadInput, ABenchmarkThatIsInterruptedLeavesNothingBehind) {
+  const auto left = [] {
+    size_t objects = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+      objects += entry.path().filename().string().starts_with("ombus-bench-") ? 1 : 0;
+    }
+    return objects;
+  };
+  const std::vector<std::string> args = {"bench", "--mode",      "ipc",       "--cpus",
+                                         "-1",    "--shm-iters", "1000000000"};
+  CommandProcess stopped(folder_, args);
+  ASSERT_TRUE(Eventually([&] { return left() == 1; }));
+  stopped.Signal(SIGTERM);
+  EXPECT_EQ(stopped.Wait(), 128 + SIGTERM);
+  EXPECT_TRUE(Eventually([&] { return left() == 0; }));
+  CommandProcess killed(folder_, args);
+  ASSERT_TRUE(Eventually([&] { return left() == 1; }));
+  killed.Signal(SIGKILL);
+  EXPECT_EQ(killed.Wait(), 128 + SIGKILL);
+  // Its children die with it, and with them the lock on the object.
+  EXPECT_TRUE(Eventually([&] {
+    CommandProcess next(
+        folder_, {"bench", "--mode", "shm", "--runs", "1", "--shm-iters", "1000", "--cpus", "-1"});
+    return next.Wait() == 0 && left() == 0;
+  }));
 }
 
 TEST_F(BadInput, AStreamThatCannotBeRelayedIsToldWhileTheOthersGoOn) {

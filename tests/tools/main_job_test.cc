@@ -126,7 +126,8 @@ TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
   Process remote = Start({"sub", "--connect", address_, "--format", "json"});
   Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
                          "--wait-consumers", "2"});
-  Process local = Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json"});
+  Process local =
+      Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json", "--strict"});
   ASSERT_TRUE(local->WaitForOut("\n"));
   ASSERT_TRUE(remote->WaitForOut("\n"));
   first->Signal(SIGKILL);
@@ -134,9 +135,61 @@ TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
   Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--first-seq",
                           "1000000", "--count", "1000"});
   EXPECT_EQ(second->Wait(), 0) << second->Err();
-  EXPECT_EQ(local->Wait(), 0) << local->Err();
+  // The jump to the second's first sequence is a gap, for both.
+  EXPECT_EQ(local->Wait(), 3) << local->Err();
   EXPECT_NE(local->Out().find("\"wal_seq\":1000999,"), std::string::npos) << local->Err();
+  EXPECT_TRUE(Has(*local, "to 999999 missing")) << local->Err();
+  EXPECT_TRUE(Eventually([&] { return Has(*remote, "to 999999 missing"); })) << remote->Err();
   EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":1000999,")) << remote->Err();
+}
+
+TEST_F(MainJob, AProducerThatBeginsAnewIsNoReorderForItsReaders) {
+  Process relay = StartRelay();
+  Process remote = Start({"sub", "--connect", address_, "--format", "json", "--stats"});
+  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
+                         "--wait-consumers", "2"});
+  Process local =
+      Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json", "--strict"});
+  ASSERT_TRUE(local->WaitForOut("\"wal_seq\":100,"));
+  ASSERT_TRUE(remote->WaitForOut("\"wal_seq\":100,"));
+  first->Signal(SIGKILL);
+  EXPECT_EQ(first->Wait(), 128 + SIGKILL);
+  Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "50"});
+  EXPECT_EQ(second->Wait(), 0) << second->Err();
+  EXPECT_EQ(local->Wait(), 0) << local->Err();
+  EXPECT_TRUE(Eventually([&] { return Has(*remote, "another producer"); })) << remote->Err();
+  remote->Signal(SIGTERM);
+  EXPECT_EQ(remote->Wait(), 0);
+  EXPECT_TRUE(Has(*remote, "gaps 0 (0 records), reorders 0")) << remote->Err();
+}
+
+TEST_F(MainJob, ClientsOfARelayThatWaitsForItsStreamGetItsFirstRecords) {
+  Process relay = StartRelay();
+  Process sub = Start({"sub", "--connect", address_, "--wait-ms", "20000"});
+  ASSERT_TRUE(Eventually([&] { return Has(*relay, "joined"); })) << relay->Err();
+  const std::string input = folder_ + "/input";
+  WriteFile(input, "first\nsecond\n");
+  Process pub = Start({"pub", "--stream", stream_, "--input", input, "--linger", "20000"});
+  EXPECT_TRUE(sub->WaitForOut("first")) << sub->Err() << relay->Err();
+  EXPECT_TRUE(sub->WaitForOut("second")) << sub->Err() << relay->Err();
+}
+
+TEST_F(MainJob, ASuccessorWaitsForReadersThatLive) {
+  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "1000",
+                         "--wait-consumers", "1"});
+  Process dead = Start({"sub", "--stream", stream_, "--wait-ms", "20000"});
+  ASSERT_TRUE(dead->WaitForOut("\n"));
+  for (const Process* process : {&dead, &first}) {
+    (*process)->Signal(SIGKILL);
+    EXPECT_EQ((*process)->Wait(), 128 + SIGKILL);
+  }
+  const std::string input = folder_ + "/input";
+  WriteFile(input, "for the living\n");
+  Process second = Start({"pub", "--stream", stream_, "--input", input, "--wait-consumers", "1"});
+  Process sub = Start({"sub", "--stream", stream_, "--wait-ms", "20000"});
+  EXPECT_EQ(second->Wait(), 0) << second->Err();
+  EXPECT_EQ(sub->Wait(), 0) << sub->Err();
+  EXPECT_NE(sub->Out().find("for the living"), std::string::npos);
 }
 
 TEST_F(MainJob, AKilledRelayIsReplacedOnTheSamePort) {
@@ -150,6 +203,7 @@ TEST_F(MainJob, AKilledRelayIsReplacedOnTheSamePort) {
   Process again = Start({"relay", "--stream", stream_, "--listen", address_});
   ASSERT_TRUE(again->WaitForOut("listening on " + address_)) << again->Err();
   EXPECT_TRUE(Eventually([&] { return Has(*sub, "reconnected"); })) << sub->Err();
+  EXPECT_TRUE(Has(*sub, "connection lost: ")) << sub->Err();
   const size_t before = sub->Out().size();
   EXPECT_TRUE(Eventually([&] { return sub->Out().size() > before; }));
   EXPECT_TRUE(pub->Running());
