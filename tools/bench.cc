@@ -29,6 +29,7 @@ constexpr CommandText kText = {
     "  relay      producer, ring, relay, --clients over TCP, lossless\n"
     "  fanout     a server on each back end against bare sends and the usual poll server,\n"
     "             each of --sweep-clients with each of --windows\n"
+    "  latency    records at --rate to --clients, from when each was due, against a send for each\n"
     "  rtt        busy ping-pong through server and client, against bare send and recv\n"
     "  both       shm and tcp\n"
     "Figures are the median of --runs, with minimum and maximum. Processes are placed on --cpus\n"
@@ -46,8 +47,8 @@ FlagTable FlagsOf(Options* o) {
   FlagTable flags = {
       {"mode", "MODE", "what to measure",
        Choice{&b->mode,
-              {"shm", "shm-mixed", "pub", "poll", "ipc", "limits", "tcp", "relay", "fanout", "rtt",
-               "c-api", "both"}}},
+              {"shm", "shm-mixed", "pub", "poll", "ipc", "limits", "tcp", "relay", "fanout",
+               "latency", "rtt", "c-api", "both"}}},
       {"only", "TEXT", "of limits, the workloads whose name has that in it", &b->only},
       {"shm-iters", "N", "records through the ring per run",
        Number{&b->shm_iters, 1, 1'000'000'000}},
@@ -63,6 +64,7 @@ FlagTable FlagsOf(Options* o) {
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"timeout-s", "TIME", "give up on a run after so long",
        Duration{&b->timeout_ns, 1'000'000'000}},
+      {"rate", "N", "latency: records a second", Number{&b->rate, 1, 1'000'000'000}},
       {"sweep-clients", "N,M", "client counts of fanout", NumberList{&b->sweep_clients, 1, 20'000}},
       {"windows", "N,M", "frames that a turn of fanout sends to each client",
        NumberList{&b->windows, 1, 65'536}},
@@ -84,11 +86,12 @@ struct Mode {
 };
 
 constexpr Mode kModes[] = {
-    {"shm", BenchShm},     {"shm-mixed", BenchShmMixed},
-    {"pub", BenchPub},     {"poll", BenchPoll},
-    {"ipc", BenchIpc},     {"tcp", BenchTcp},
-    {"relay", BenchRelay}, {"rtt", BenchRtt},
-    {"c-api", BenchCApi},  {"fanout", BenchFanout},
+    {"shm", BenchShm},         {"shm-mixed", BenchShmMixed},
+    {"pub", BenchPub},         {"poll", BenchPoll},
+    {"ipc", BenchIpc},         {"tcp", BenchTcp},
+    {"relay", BenchRelay},     {"rtt", BenchRtt},
+    {"c-api", BenchCApi},      {"fanout", BenchFanout},
+    {"latency", BenchLatency},
 };
 
 // fanout has a result per cell of its sweep, the others one.

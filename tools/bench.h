@@ -28,6 +28,7 @@ struct BenchOptions {
   uint32_t capacity = 4096;
   BackendChoice backend = BackendChoice::kAuto;
   uint64_t timeout_ns = 60'000'000'000;  // per run
+  uint64_t rate = 100'000;               // latency: records a second
   // fanout alone
   std::vector<uint32_t> sweep_clients = {1, 16, 64, 256, 1000};
   std::vector<uint32_t> windows = {16, 256, 819};  // frames; of 80 bytes: 1.25, 20 and 64 KiB
@@ -69,8 +70,9 @@ Result<BenchResult> BenchPoll(const BenchOptions& options);
 Result<BenchResult> BenchCApi(const BenchOptions& options);  // libombus' calls, against inline ones
 Result<BenchResult> BenchIpc(const BenchOptions& options);   // two processes
 Result<BenchResult> BenchTcp(const BenchOptions& options);   // server and client, two processes
-Result<BenchResult> BenchRelay(const BenchOptions& options);  // producer, ring, relay, clients
-Result<BenchResult> BenchRtt(const BenchOptions& options);    // against a bare ping-pong
+Result<BenchResult> BenchRelay(const BenchOptions& options);    // producer, ring, relay, clients
+Result<BenchResult> BenchRtt(const BenchOptions& options);      // against a bare ping-pong
+Result<BenchResult> BenchLatency(const BenchOptions& options);  // open loop, many clients
 // One cell of the sweep: options.clients and options.window_frames.
 Result<BenchResult> BenchFanout(const BenchOptions& options);  // against bare sends and poll
 

@@ -26,25 +26,8 @@ Status Late() {
           "bench \"fanout\": ETIMEDOUT; the receivers do not keep up; raise --timeout-s"};
 }
 
-// Blocking and non-blocking servers take the same listener and the same options of the socket.
-Result<std::vector<net::UniqueFd>> AcceptAll(const FanoutSetting& setting,
-                                             std::atomic<uint32_t>* port) {
-  Result<net::UniqueFd> listener = net::Listen("127.0.0.1", 0, 1024);
-  if (!listener.ok()) return listener.status();
-  port->store(net::LocalPort(listener->get()), std::memory_order_release);
-  std::vector<net::UniqueFd> sockets;
-  while (sockets.size() < setting.clients) {
-    pollfd ready{listener->get(), POLLIN, 0};
-    if (poll(&ready, 1, kPollMs) == 0 && NowNs() > setting.deadline_ns) return Late();
-    net::UniqueFd fd(accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd.ok() && (errno == EAGAIN || errno == ECONNABORTED)) continue;
-    if (!fd.ok()) {
-      return ErrnoStatus("accept4", "127.0.0.1", errno, "raise ulimit -n, or give fewer clients");
-    }
-    net::SetNoDelay(fd.get());
-    sockets.push_back(std::move(fd));
-  }
-  return sockets;
+auto PortTo(std::atomic<uint32_t>* port) {
+  return [port](uint16_t number) { port->store(number, std::memory_order_release); };
 }
 
 class BareSender final : public FanoutSender {
@@ -58,7 +41,7 @@ class BareSender final : public FanoutSender {
     for (size_t i = 0; i < setting.window_frames; ++i) {
       net::EncodeFrame(window_.data() + i * frame, writer.Next());
     }
-    auto sockets = AcceptAll(setting, port);
+    auto sockets = AcceptClients(setting.clients, setting.deadline_ns, PortTo(port));
     if (!sockets.ok()) return sockets.status();
     sockets_ = std::move(*sockets);
     return {};
@@ -104,7 +87,7 @@ class ClassicSender final : public FanoutSender {
     setting_ = setting;
     writer_ = std::make_unique<BenchWriter>(setting.payload_bytes);
     frame_.resize(net::FrameBytes(setting.payload_bytes));
-    auto sockets = AcceptAll(setting, port);
+    auto sockets = AcceptClients(setting.clients, setting.deadline_ns, PortTo(port));
     if (!sockets.ok()) return sockets.status();
     for (net::UniqueFd& socket : *sockets) {
       clients_.push_back({std::move(socket), std::vector<std::byte>(kClassicBufferBytes)});
@@ -245,6 +228,26 @@ class OmbusSender final : public FanoutSender {
 };
 
 }  // namespace
+
+Result<std::vector<net::UniqueFd>> AcceptClients(uint32_t clients, uint64_t deadline_ns,
+                                                 const std::function<void(uint16_t)>& on_port) {
+  Result<net::UniqueFd> listener = net::Listen("127.0.0.1", 0, 1024);
+  if (!listener.ok()) return listener.status();
+  on_port(net::LocalPort(listener->get()));
+  std::vector<net::UniqueFd> sockets;
+  while (sockets.size() < clients) {
+    pollfd ready{listener->get(), POLLIN, 0};
+    if (poll(&ready, 1, kPollMs) == 0 && NowNs() > deadline_ns) return Late();
+    net::UniqueFd fd(accept4(listener->get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd.ok() && (errno == EAGAIN || errno == ECONNABORTED)) continue;
+    if (!fd.ok()) {
+      return ErrnoStatus("accept4", "127.0.0.1", errno, "raise ulimit -n, or give fewer clients");
+    }
+    net::SetNoDelay(fd.get());
+    sockets.push_back(std::move(fd));
+  }
+  return sockets;
+}
 
 std::unique_ptr<FanoutSender> NewBareSender() { return std::make_unique<BareSender>(); }
 std::unique_ptr<FanoutSender> NewClassicSender() { return std::make_unique<ClassicSender>(); }

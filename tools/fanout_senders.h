@@ -10,8 +10,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <vector>
 
+#include "net/socket.h"
 #include "ombus/backend_choice.h"
 #include "ombus/io_options.h"
 #include "ombus/status.h"
@@ -40,6 +43,11 @@ class FanoutSender {
   virtual Status Flush() = 0;
   virtual uint64_t system_calls() const = 0;  // so far
 };
+
+// Listens, tells the port, and takes so many clients: non-blocking, NODELAY. What servers without
+// ombus do, here and in --mode latency.
+Result<std::vector<net::UniqueFd>> AcceptClients(uint32_t clients, uint64_t deadline_ns,
+                                                 const std::function<void(uint16_t)>& on_port);
 
 std::unique_ptr<FanoutSender> NewBareSender();
 std::unique_ptr<FanoutSender> NewClassicSender();
