@@ -196,29 +196,26 @@ TEST_F(BadInput, AnOutputThatTakesNothingIsNamedByEveryCommand) {
 }
 
 TEST_F(BadInput, ABenchmarkThatIsInterruptedLeavesNothingBehind) {
-  const auto left = [] {
-    size_t objects = 0;
-    for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
-      objects += entry.path().filename().string().starts_with("ombus-bench-") ? 1 : 0;
-    }
-    return objects;
+  // Of its own: others may run at the same time.
+  const auto left = [](const CommandProcess& bench) {
+    return std::filesystem::exists("/dev/shm/ombus-bench-" + std::to_string(bench.pid()));
   };
   const std::vector<std::string> args = {"bench", "--mode",      "ipc",       "--cpus",
                                          "-1",    "--shm-iters", "1000000000"};
   CommandProcess stopped(folder_, args);
-  ASSERT_TRUE(Eventually([&] { return left() == 1; }));
+  ASSERT_TRUE(Eventually([&] { return left(stopped); }));
   stopped.Signal(SIGTERM);
   EXPECT_EQ(stopped.Wait(), 128 + SIGTERM);
-  EXPECT_TRUE(Eventually([&] { return left() == 0; }));
+  EXPECT_FALSE(left(stopped));
   CommandProcess killed(folder_, args);
-  ASSERT_TRUE(Eventually([&] { return left() == 1; }));
+  ASSERT_TRUE(Eventually([&] { return left(killed); }));
   killed.Signal(SIGKILL);
   EXPECT_EQ(killed.Wait(), 128 + SIGKILL);
   // Its children die with it, and with them the lock on the object.
   EXPECT_TRUE(Eventually([&] {
     CommandProcess next(
         folder_, {"bench", "--mode", "shm", "--runs", "1", "--shm-iters", "1000", "--cpus", "-1"});
-    return next.Wait() == 0 && left() == 0;
+    return next.Wait() == 0 && !left(killed);
   }));
 }
 

@@ -35,6 +35,7 @@ class CommandProcess {
   void Signal(int number);
   std::string Out() const;
   std::string Err() const;
+  pid_t pid() const { return pid_; }
   bool Running();
   // Until Out() contains the text; false if it ended or time passed without.
   bool WaitForOut(std::string_view text);
