@@ -143,6 +143,9 @@ uint64_t ombus_client_expected_wal_seq(const ombus_client* client) noexcept {
 uint64_t ombus_client_epoch(const ombus_client* client) noexcept {
   return client == nullptr ? 0 : Of(client)->epoch();
 }
+int ombus_client_connected(const ombus_client* client) noexcept {
+  return client != nullptr && Of(client)->connected() ? 1 : 0;
+}
 uint32_t ombus_client_reconnects(const ombus_client* client) noexcept {
   return client == nullptr ? 0 : Of(client)->reconnects();
 }

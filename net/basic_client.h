@@ -60,6 +60,7 @@ class BasicClient {
   uint64_t expected_wal_seq() const { return stream_.gap_expected(); }
   uint64_t epoch() const { return stream_.epoch(); }
   SlowWarning slow_warning() const { return stream_.slow_warning(); }
+  bool connected() const { return state_ == State::kConnected; }
   uint32_t reconnects() const { return reconnects_; }
   Status status() const { return status_; }
   const char* backend_name() const { return backend_->name(); }

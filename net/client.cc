@@ -49,6 +49,7 @@ class ClientOn final : public Client {
   uint64_t expected_wal_seq() const override { return client_.expected_wal_seq(); }
   uint64_t epoch() const override { return client_.epoch(); }
   SlowWarning slow_warning() const override { return client_.slow_warning(); }
+  bool connected() const override { return client_.connected(); }
   uint32_t reconnects() const override { return client_.reconnects(); }
   Status status() const override { return client_.status(); }
   const char* backend_name() const override { return client_.backend_name(); }

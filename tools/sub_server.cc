@@ -63,10 +63,14 @@ class ServerSubscription {
     return taken > 0 && result == ClientResult::kEmpty ? ClientResult::kRecord : result;
   }
 
-  // Tells of a connection that was lost, once: what follows may be a long silence.
+  // Tells of a connection that was lost as soon as that is seen, for a long silence may follow; and
+  // of each new reason why it does not come back.
   void TellLoss(uint64_t now) {
     if (!connected_ || now - looked_ns_ < kWaitNs) return;
     looked_ns_ = now;
+    if (!client_->connected()) TellWhyLost();
+  }
+  void TellWhyLost() {
     const Status why = client_->status();
     if (why.ok() || why.message() == told_) return;
     told_ = why.message();
@@ -103,12 +107,13 @@ class ServerSubscription {
         }
         return {};
       case ClientResult::kConnected:
-        told_.clear();
         if (connected_) {
+          if (told_.empty()) TellWhyLost();
           std::fprintf(stderr, "reconnected to %s; last record was %llu\n",
                        options_.connect.c_str(),
                        static_cast<unsigned long long>(client_->wal_seq()));
         }
+        told_.clear();
         connected_ = true;
         return {};
       case ClientResult::kEpochChanged:

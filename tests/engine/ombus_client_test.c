@@ -58,6 +58,7 @@ static void calls_without_a_client_or_a_place_are_refused(void) {
   CHECK_EQ(ombus_client_send_heartbeat(NULL), 0);
   CHECK_EQ(ombus_client_wal_seq(NULL), 0);
   CHECK_EQ(ombus_client_expected_wal_seq(NULL), 0);
+  CHECK_EQ(ombus_client_connected(NULL), 0);
   CHECK_EQ(ombus_client_reconnects(NULL), 0);
   CHECK_EQ(ombus_client_epoch(NULL), 0);
   CHECK_EQ(ombus_client_status(NULL, &error), OMBUS_INVALID_ARGUMENT);
@@ -234,10 +235,12 @@ static void a_lost_connection_is_final_unless_it_is_to_come_back(void) {
   ombus_error error;
   CHECK(ombus_client_status(once, &error) != OMBUS_OK);
   CHECK(error.message[0] != '\0');
+  CHECK_EQ(ombus_client_connected(once), 0);
   ombus_client_close(once);
 
   server = new_server(&serve);
   CHECK_EQ(next(server, again, &record), OMBUS_CLIENT_CONNECTED);
+  CHECK_EQ(ombus_client_connected(again), 1);
   CHECK_EQ(ombus_client_reconnects(again), 1);
   CHECK_EQ(ombus_client_wal_seq(again), 1);
   wait_for_clients(server, 1);

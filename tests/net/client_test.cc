@@ -253,9 +253,15 @@ TEST_P(ClientTest, ComesBackAfterAServerRestartAndReportsTheJumpAsAGap) {
   Send(1);
   Record record;
   ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  EXPECT_TRUE(client->connected());
+  EXPECT_TRUE(client->status().ok());
   server_ = nullptr;
+  while (client->connected()) ASSERT_EQ(client->Poll(&record, 0), ClientResult::kEmpty);
+  EXPECT_FALSE(client->status().ok());
   StartServer({.port = port});
   ASSERT_EQ(Next(client.get(), &record), ClientResult::kConnected);
+  EXPECT_TRUE(client->connected());
+  EXPECT_FALSE(client->status().ok()) << "says why it was lost";
   WaitForClients(1);
   Send(5);
   ASSERT_EQ(Next(client.get(), &record), ClientResult::kGap);

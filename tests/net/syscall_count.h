@@ -29,6 +29,16 @@ inline int CountOf(const SyscallCounts& counts, long number) {
   return at == counts.end() ? 0 : at->second;
 }
 
+// A sanitizer maps memory for itself, now and then; those calls are not the code's own.
+inline bool IsSanitizers([[maybe_unused]] long number) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return number == SYS_mmap || number == SYS_munmap || number == SYS_mprotect ||
+         number == SYS_madvise;
+#else
+  return false;
+#endif
+}
+
 // In the traced process: what follows belongs to the next phase. getpgid of no process marks it.
 inline constexpr long kPhaseMark = -4711;
 inline void NextPhase() { syscall(SYS_getpgid, kPhaseMark); }
@@ -60,7 +70,7 @@ inline std::optional<std::vector<SyscallCounts>> CountSyscalls(const std::functi
       const auto first = static_cast<int>(registers.rdi);
       if (number == SYS_getpgid && first == kPhaseMark) {
         phases.emplace_back();
-      } else {
+      } else if (!IsSanitizers(number)) {
         ++phases.back()[number];
       }
     }

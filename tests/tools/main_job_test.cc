@@ -144,7 +144,7 @@ TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
 }
 
 TEST_F(MainJob, AProducerThatBeginsAnewIsNoReorderForItsReaders) {
-  Process relay = StartRelay();
+  Process relay = StartRelay({"--wait-clients", "1"});
   Process remote = Start({"sub", "--connect", address_, "--format", "json", "--stats"});
   Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
                          "--wait-consumers", "2"});

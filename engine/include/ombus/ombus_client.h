@@ -104,12 +104,14 @@ OMBUS_API uint64_t ombus_client_wal_seq(const ombus_client* client)
 OMBUS_API uint64_t ombus_client_expected_wal_seq(const ombus_client* client) OMBUS_NOEXCEPT;
 // Of the producer, as the server said; 0: not known.
 OMBUS_API uint64_t ombus_client_epoch(const ombus_client* client) OMBUS_NOEXCEPT;
+// 1: has a connection now; 0: none, or reconnecting.
+OMBUS_API int ombus_client_connected(const ombus_client* client) OMBUS_NOEXCEPT;
 OMBUS_API uint32_t ombus_client_reconnects(const ombus_client* client) OMBUS_NOEXCEPT;
 // The figures of the last SLOW_WARNING: bytes pending at the server, and the limit. Either may be
 // NULL.
 OMBUS_API void ombus_client_slow_warning(const ombus_client* client, uint32_t* pending_bytes,
                                          uint32_t* limit_bytes) OMBUS_NOEXCEPT;
-// Why the connection was last lost; OMBUS_OK if it was not.
+// Why the connection was last lost, kept when it is back; OMBUS_OK if it never was.
 OMBUS_API ombus_status ombus_client_status(const ombus_client* client,
                                            ombus_error* error) OMBUS_NOEXCEPT;
 // "io_uring" or "epoll"; a constant. "" of a NULL client.

@@ -108,8 +108,9 @@ class OMBUS_API Client {
   virtual uint64_t expected_wal_seq() const = 0;  // what would have followed without the last gap
   virtual uint64_t epoch() const = 0;  // of the producer, as the server said; 0: not known
   virtual SlowWarning slow_warning() const = 0;
+  virtual bool connected() const = 0;  // now; false also while it reconnects
   virtual uint32_t reconnects() const = 0;
-  virtual Status status() const = 0;  // why the connection was last lost
+  virtual Status status() const = 0;  // why the connection was last lost, kept when it is back
   virtual const char* backend_name() const = 0;
 };
 
