@@ -13,57 +13,48 @@
 namespace ombus::tools {
 namespace {
 
-constexpr char kFolder[] = "/dev/shm/";
+constexpr char kFolder[] = "/dev/shm";
 constexpr char kPrefix[] = "ombus-bench-";
 
 char own_prefix[64];  // of the file names; a signal handler has no other way to it
 
-// A producer that lives holds the lock on its object.
-void RemoveIfDead(const char* name) {
-  const int fd = open((std::string(kFolder) + name).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return;
-  const bool dead = TryLockByte(fd, kProducerLockByte) == 0;
-  if (dead) (void)unlink((std::string(kFolder) + name).c_str());
-  close(fd);
-}
-
-void RemoveAllOfTheDead() {
-  DIR* folder = opendir(kFolder);
-  if (folder == nullptr) return;
-  while (const dirent* entry = readdir(folder)) {
-    if (std::strncmp(entry->d_name, kPrefix, std::strlen(kPrefix)) == 0) {
-      RemoveIfDead(entry->d_name);
-    }
-  }
-  closedir(folder);
-}
-
-// Only what a signal handler may do: system calls and the stack, no opendir.
-void RemoveOwn() {
-  alignas(dirent64) char entries[4096];
+// Calls f(folder, name) for every object whose name begins so. Does only what a signal handler may
+// do, system calls and the stack, where f does: opendir would allocate.
+template <typename F>
+void ForEachObject(const char* prefix, F&& f) {
   const int folder = open(kFolder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;
+  alignas(dirent64) char entries[4096];
   long bytes = 0;
   while ((bytes = syscall(SYS_getdents64, folder, entries, sizeof entries)) > 0) {
     for (long at = 0; at < bytes;) {
       const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
-      if (std::strncmp(entry->d_name, own_prefix, std::strlen(own_prefix)) == 0) {
-        (void)unlinkat(folder, entry->d_name, 0);
-      }
+      if (std::strncmp(entry->d_name, prefix, std::strlen(prefix)) == 0) f(folder, entry->d_name);
       at += entry->d_reclen;
     }
   }
+  close(folder);
+}
+
+void Remove(int folder, const char* name) { (void)unlinkat(folder, name, 0); }
+
+// A producer that lives holds the lock on its object.
+void RemoveIfDead(int folder, const char* name) {
+  const int fd = openat(folder, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return;
+  if (TryLockByte(fd, kProducerLockByte) == 0) Remove(folder, name);
+  close(fd);
 }
 
 void OnSignal(int number) {
-  RemoveOwn();
+  ForEachObject(own_prefix, Remove);
   _exit(128 + number);
 }
 
 }  // namespace
 
 std::string BenchStreamName() {
-  RemoveAllOfTheDead();
+  ForEachObject(kPrefix, RemoveIfDead);
   const std::string name = kPrefix + std::to_string(getpid());
   name.copy(own_prefix, sizeof own_prefix - 1);
   struct sigaction action = {};
