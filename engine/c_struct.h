@@ -92,6 +92,19 @@ ombus_status ReportGuarded(const char* call, ombus_error* error, F&& work) {
   return enough ? code : ReportOutOfMemory(call, error);
 }
 
+// The same for an object that does nothing any more once memory ran out in it.
+template <typename F>
+ombus_status ReportGuarded(const char* call, ombus_error* error, MemoryFailStop& guard, F&& work) {
+  ombus_status code = OMBUS_OK;
+  const bool enough = guard.Run([&] { code = Report(work(), error); });
+  return enough ? code : ReportOutOfMemory(call, error);
+}
+
+// A handle that is NULL.
+inline ombus_status ReportNull(const char* call, const char* object, ombus_error* error) {
+  return ReportGuarded(call, error, [&] { return InvalidArgument(call, object, "NULL"); });
+}
+
 }  // namespace ombus::engine
 
 #endif  // OMBUS_ENGINE_C_STRUCT_H_

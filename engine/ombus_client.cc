@@ -1,8 +1,16 @@
 #include "ombus/ombus_client.h"
 
+#include <memory>
+#include <utility>
+
 #include "engine/c_record.h"
 #include "engine/c_struct.h"
 #include "ombus/client.h"
+
+struct ombus_client {
+  std::unique_ptr<ombus::Client> client;
+  ombus::engine::MemoryFailStop guard = {};
+};
 
 namespace ombus::engine {
 namespace {
@@ -24,8 +32,8 @@ static_assert(Same(OMBUS_CLIENT_PROTOCOL_ERROR, ClientResult::kProtocolError));
 constexpr uint64_t kFirstBytes =  // of the options' first version
     offsetof(ombus_client_options, idle_timeout_ms) + sizeof(uint32_t);
 
-Client* Of(ombus_client* handle) { return reinterpret_cast<Client*>(handle); }
-const Client* Of(const ombus_client* handle) { return reinterpret_cast<const Client*>(handle); }
+Client* Of(ombus_client* handle) { return handle->client.get(); }
+const Client* Of(const ombus_client* handle) { return handle->client.get(); }
 
 ombus_client_options Defaults() {
   const ClientOptions from;
@@ -65,6 +73,10 @@ ClientOptions ToCpp(const ombus_client_options& from) {
   return to;
 }
 
+ombus_client_result ToC(bool enough, ClientResult end) {
+  return enough ? static_cast<ombus_client_result>(end) : OMBUS_CLIENT_NO_MEMORY;
+}
+
 Result<ombus_client*> Connect(const char* call, const ombus_client_options* given) {
   ombus_client_options options = Defaults();
   if (Status status = ReadOptions(call, given, kFirstBytes, &options); !status.ok()) return status;
@@ -72,7 +84,7 @@ Result<ombus_client*> Connect(const char* call, const ombus_client_options* give
   if (Status status = CheckBackend(call, options.backend); !status.ok()) return status;
   auto client = Client::Connect(ToCpp(options));
   if (!client.ok()) return client.status();
-  return reinterpret_cast<ombus_client*>(client->release());
+  return new ombus_client{.client = std::move(*client)};
 }
 
 }  // namespace
@@ -93,25 +105,32 @@ ombus_client* ombus_client_connect(const ombus_client_options* options,
       kCall, error, [&] { return ombus::engine::Connect(kCall, options); });
 }
 
-void ombus_client_close(ombus_client* client) noexcept { delete Of(client); }
+void ombus_client_close(ombus_client* client) noexcept { delete client; }
 
 ombus_client_result ombus_client_poll(ombus_client* client, ombus_record* record,
                                       uint64_t timeout_ns) noexcept {
   if (client == nullptr || record == nullptr) [[unlikely]]
     return OMBUS_CLIENT_INVALID;
-  return static_cast<ombus_client_result>(
-      Of(client)->Poll(ombus::engine::AsRecord(record), timeout_ns));
+  ombus_client_result result = OMBUS_CLIENT_NO_MEMORY;
+  (void)client->guard.Run([&] {
+    result = static_cast<ombus_client_result>(
+        Of(client)->Poll(ombus::engine::AsRecord(record), timeout_ns));
+  });
+  return result;
 }
 
 size_t ombus_client_poll_batch(ombus_client* client, ombus_record* records, size_t max,
                                uint64_t timeout_ns, ombus_client_result* end) noexcept {
-  auto why = static_cast<ombus::ClientResult>(OMBUS_CLIENT_INVALID);
-  size_t count = 0;
-  const bool sound = client != nullptr && records != nullptr;
-  if (sound) {
-    count = Of(client)->PollBatch(ombus::engine::AsRecords(records, max), timeout_ns, &why);
+  if (client == nullptr || records == nullptr) {
+    if (end != nullptr) *end = OMBUS_CLIENT_INVALID;
+    return 0;
   }
-  if (end != nullptr) *end = sound ? static_cast<ombus_client_result>(why) : OMBUS_CLIENT_INVALID;
+  auto why = ombus::ClientResult::kEmpty;
+  size_t count = 0;
+  const bool enough = client->guard.Run([&] {
+    count = Of(client)->PollBatch(ombus::engine::AsRecords(records, max), timeout_ns, &why);
+  });
+  if (end != nullptr) *end = ombus::engine::ToC(enough, why);
   return count;
 }
 
@@ -122,16 +141,23 @@ size_t ombus_client_drain(ombus_client* client, size_t max, uint64_t timeout_ns,
     return 0;
   }
   ombus::ClientResult why = ombus::ClientResult::kEmpty;
-  const auto call = [each, context](const ombus::Record& record) {
+  size_t count = 0;
+  const auto counted = [&](const ombus::Record& record) {
+    ++count;
     each(ombus::engine::AsC(record), context);
   };
-  const size_t count = Of(client)->Drain(max, timeout_ns, &why, call);
-  if (end != nullptr) *end = static_cast<ombus_client_result>(why);
+  const bool enough =
+      client->guard.Run([&] { (void)Of(client)->Drain(max, timeout_ns, &why, counted); });
+  if (end != nullptr) *end = ombus::engine::ToC(enough, why);
   return count;
 }
 
 int ombus_client_send_heartbeat(ombus_client* client) noexcept {
-  return client != nullptr && Of(client)->SendHeartbeat();
+  bool sent = false;
+  if (client != nullptr) {
+    (void)client->guard.Run([&] { sent = Of(client)->SendHeartbeat(); });
+  }
+  return sent;
 }
 
 uint64_t ombus_client_wal_seq(const ombus_client* client) noexcept {
@@ -160,10 +186,8 @@ void ombus_client_slow_warning(const ombus_client* client, uint32_t* pending_byt
 
 ombus_status ombus_client_status(const ombus_client* client, ombus_error* error) noexcept {
   constexpr const char* kCall = "ombus_client_status";
-  return ombus::engine::ReportGuarded(kCall, error, [&] {
-    return client != nullptr ? Of(client)->status()
-                             : ombus::engine::InvalidArgument(kCall, "client", "NULL");
-  });
+  if (client == nullptr) return ombus::engine::ReportNull(kCall, "client", error);
+  return ombus::engine::ReportGuarded(kCall, error, [&] { return Of(client)->status(); });
 }
 
 const char* ombus_client_backend_name(const ombus_client* client) noexcept {

@@ -165,7 +165,11 @@ int ombus_consumer_epoch_changed(const ombus_consumer* consumer) noexcept {
   return consumer != nullptr && Of(consumer)->epoch_changed();
 }
 int ombus_consumer_replaced(const ombus_consumer* consumer) noexcept {
-  return consumer != nullptr && Of(consumer)->replaced();
+  bool replaced = false;  // so too where there is no memory to look
+  if (consumer != nullptr) {
+    (void)ombus::engine::RunGuarded([&] { replaced = Of(consumer)->replaced(); });
+  }
+  return replaced;
 }
 
 }  // extern "C"

@@ -1,9 +1,17 @@
 #include "ombus/ombus_server.h"
 
+#include <memory>
+#include <utility>
+
 #include "engine/c_record.h"
 #include "engine/c_server_options.h"
 #include "engine/c_struct.h"
 #include "ombus/server.h"
+
+struct ombus_server {
+  std::unique_ptr<ombus::Server> server;
+  ombus::engine::MemoryFailStop guard = {};
+};
 
 namespace ombus::engine {
 namespace {
@@ -28,15 +36,15 @@ static_assert(static_cast<int>(OMBUS_SHUTDOWN_RESTART) ==
 static_assert(static_cast<int>(OMBUS_SHUTDOWN_END_OF_STREAM) ==
               static_cast<int>(ShutdownReason::kEndOfStream));
 
-Server* Of(ombus_server* handle) { return reinterpret_cast<Server*>(handle); }
-const Server* Of(const ombus_server* handle) { return reinterpret_cast<const Server*>(handle); }
+Server* Of(ombus_server* handle) { return handle->server.get(); }
+const Server* Of(const ombus_server* handle) { return handle->server.get(); }
 
 Result<ombus_server*> Create(const char* call, const ombus_server_options* given) {
   const Result<ServerOptions> options = ReadServerOptions(call, given);
   if (!options.ok()) return options.status();
   auto server = Server::Create(*options);
   if (!server.ok()) return server.status();
-  return reinterpret_cast<ombus_server*>(server->release());
+  return new ombus_server{.server = std::move(*server)};
 }
 
 }  // namespace
@@ -53,14 +61,18 @@ ombus_server* ombus_server_create(const ombus_server_options* options,
       kCall, error, [&] { return ombus::engine::Create(kCall, options); });
 }
 
-void ombus_server_destroy(ombus_server* server) noexcept { delete Of(server); }
+void ombus_server_destroy(ombus_server* server) noexcept { delete server; }
 
 ombus_broadcast_result ombus_server_broadcast(ombus_server* server,
                                               const ombus_record* record) noexcept {
   if (server == nullptr || !ombus::engine::Publishable(record)) [[unlikely]]
     return OMBUS_BROADCAST_INVALID;
-  return static_cast<ombus_broadcast_result>(
-      Of(server)->Broadcast(ombus::engine::AsRecord(*record)));
+  ombus_broadcast_result result = OMBUS_BROADCAST_NO_MEMORY;
+  (void)server->guard.Run([&] {
+    result = static_cast<ombus_broadcast_result>(
+        Of(server)->Broadcast(ombus::engine::AsRecord(*record)));
+  });
+  return result;
 }
 
 void ombus_server_begin_epoch(ombus_server* server, uint64_t epoch, int whole) noexcept {
@@ -70,21 +82,24 @@ void ombus_server_begin_epoch(ombus_server* server, uint64_t epoch, int whole) n
 ombus_status ombus_server_poll_io(ombus_server* server, uint64_t timeout_ns,
                                   ombus_error* error) noexcept {
   constexpr const char* kCall = "ombus_server_poll_io";
-  return ombus::engine::ReportGuarded(kCall, error, [&] {
-    return server != nullptr ? Of(server)->PollIo(timeout_ns)
-                             : ombus::engine::InvalidArgument(kCall, "server", "NULL");
-  });
+  if (server == nullptr) return ombus::engine::ReportNull(kCall, "server", error);
+  return ombus::engine::ReportGuarded(kCall, error, server->guard,
+                                      [&] { return Of(server)->PollIo(timeout_ns); });
 }
 
 int ombus_server_flush(ombus_server* server, uint64_t timeout_ns) noexcept {
-  return server != nullptr && Of(server)->Flush(timeout_ns);
+  bool flushed = false;
+  if (server != nullptr) {
+    (void)server->guard.Run([&] { flushed = Of(server)->Flush(timeout_ns); });
+  }
+  return flushed;
 }
 
 void ombus_server_shutdown(ombus_server* server, uint64_t timeout_ns, uint32_t reason) noexcept {
   if (server == nullptr) return;
-  Of(server)->Shutdown(timeout_ns, reason == OMBUS_SHUTDOWN_END_OF_STREAM
-                                       ? ombus::ShutdownReason::kEndOfStream
-                                       : ombus::ShutdownReason::kShutdown);
+  const auto why = reason == OMBUS_SHUTDOWN_END_OF_STREAM ? ombus::ShutdownReason::kEndOfStream
+                                                          : ombus::ShutdownReason::kShutdown;
+  (void)server->guard.Run([&] { Of(server)->Shutdown(timeout_ns, why); });
 }
 
 size_t ombus_server_take_events(ombus_server* server, ombus_event_fn each, void* context) noexcept {

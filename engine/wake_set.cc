@@ -20,22 +20,18 @@ Status WakeError(const char* call, int error) {
 }  // namespace
 
 Result<std::unique_ptr<WakeSet>> WakeSet::Create() {
-  const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll_fd < 0) return WakeError("epoll_create1", errno);
-  const int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (event_fd < 0) {
-    const int error = errno;
-    close(epoll_fd);
-    return WakeError("eventfd", error);
-  }
-  std::unique_ptr<WakeSet> set(new WakeSet(epoll_fd, event_fd));
-  if (Status added = set->Add(event_fd); !added.ok()) return added;
+  std::unique_ptr<WakeSet> set(new WakeSet);
+  set->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
+  if (set->epoll_fd_ < 0) return WakeError("epoll_create1", errno);
+  set->event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (set->event_fd_ < 0) return WakeError("eventfd", errno);
+  if (Status added = set->Add(set->event_fd_); !added.ok()) return added;
   return set;
 }
 
 WakeSet::~WakeSet() {
-  close(event_fd_);
-  close(epoll_fd_);
+  if (event_fd_ >= 0) close(event_fd_);
+  if (epoll_fd_ >= 0) close(epoll_fd_);
 }
 
 Status WakeSet::Add(int fd) {

@@ -36,10 +36,10 @@ class WakeSet {
   void Quieten();
 
  private:
-  WakeSet(int epoll_fd, int event_fd) : epoll_fd_(epoll_fd), event_fd_(event_fd) {}
+  WakeSet() = default;
 
-  const int epoll_fd_;
-  const int event_fd_;
+  int epoll_fd_ = -1;
+  int event_fd_ = -1;
   // Says no more than "look": it publishes nothing, hence relaxed.
   std::atomic<bool> interrupted_{false};
   static_assert(std::atomic<bool>::is_always_lock_free, "Interrupt runs in signal handlers");

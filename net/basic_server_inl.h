@@ -257,11 +257,11 @@ void BasicServer<B>::OnCompletion(const Completion& done) {
 template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
   if (result >= 0) {
-    const int fd = AboveStdio(result);
-    const sockaddr_storage peer = PrepareClientSocket(fd, table_.options());
-    Result<SocketId> id = backend_->Adopt(fd);
+    UniqueFd fd(AboveStdio(result));
+    const sockaddr_storage peer = PrepareClientSocket(fd.get(), table_.options());
+    Result<SocketId> id = backend_->Adopt(fd.get());
+    if (id.ok()) (void)fd.Release();
     if (!id.ok()) {
-      close(fd);
       ++table_.counters().accept_failures;
       table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
     } else if (table_.connected() >= table_.options().max_clients || shutting_down_) {

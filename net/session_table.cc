@@ -54,8 +54,8 @@ SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
 
 size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer, uint64_t now_ns) {
   if (free_.empty()) {
-    free_.push_back(static_cast<uint32_t>(sessions_.size()));
     sessions_.emplace_back();
+    free_.push_back(static_cast<uint32_t>(sessions_.size() - 1));
   }
   const size_t slot = free_.back();
   free_.pop_back();

@@ -58,12 +58,12 @@ void WakeSleepers(RingHeader& header, int fd) {
 }
 
 Result<int> OpenWakeDescriptor(int object_fd, const char* name) {
+  // By the descriptor and not by the name, which may lead to another object by now.
+  const std::string path = "/proc/self/fd/" + std::to_string(object_fd);
   const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd < 0) {
     return SystemError("inotify_init1", name, errno, "raise fs.inotify.max_user_instances");
   }
-  // By the descriptor and not by the name, which may lead to another object by now.
-  const std::string path = "/proc/self/fd/" + std::to_string(object_fd);
   if (inotify_add_watch(fd, path.c_str(), IN_MODIFY) < 0) {
     const int error = errno;
     close(fd);

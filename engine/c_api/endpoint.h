@@ -24,6 +24,7 @@ struct OmBusEndpoint {
   int CodeOf(ombus::PollResult result);
   int OnEpochChange();
   int OnClosed();
+  bool LookForReplacement();
 
   std::unique_ptr<ombus::Consumer> consumer;
   ombus::engine::PayloadStore store;

@@ -76,10 +76,17 @@ int OmBusEndpoint::CodeOf(PollResult result) {
   return 0;
 }
 
+// Asks the system. So too where there is no memory to ask: the next poll asks again.
+bool OmBusEndpoint::LookForReplacement() {
+  bool found = false;
+  (void)RunGuarded([&] { found = consumer->replaced(); });
+  return found;
+}
+
 // All records from before the change were polled. Said already, it is not said again, but on an
 // object that nobody will ever write again.
 int OmBusEndpoint::OnEpochChange() {
-  replaced = consumer->replaced();
+  replaced = LookForReplacement();
   const bool told = std::exchange(epoch_told, false);
   return told && !replaced ? 0 : OM_ERR_BUS_EPOCH_CHANGED;
 }
@@ -88,7 +95,7 @@ int OmBusEndpoint::OnEpochChange() {
 // epoch: the only one who could find that out is who looks.
 int OmBusEndpoint::OnClosed() {
   ended = true;
-  if (!replaced) replaced = consumer->replaced();
+  if (!replaced) replaced = LookForReplacement();
   return replaced ? OM_ERR_BUS_EPOCH_CHANGED : 0;
 }
 

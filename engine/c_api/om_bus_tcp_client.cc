@@ -10,10 +10,12 @@
 
 struct OmBusTcpClient {
   std::unique_ptr<ombus::Client> client;
+  ombus::engine::MemoryFailStop guard;
 };
 
 struct OmBusTcpAutoClient {
   std::unique_ptr<ombus::Client> client;
+  ombus::engine::MemoryFailStop guard;
 };
 
 namespace {
@@ -94,11 +96,15 @@ bool HasRecord(ClientResult result) {
          result == ClientResult::kReorder;
 }
 
-int Poll(ombus::Client& client, OmBusRecord* record) {
+// Either handle.
+template <typename Handle>
+int Poll(Handle* handle, OmBusRecord* record) {
   ombus::Record received;
   ClientResult result = ClientResult::kEmpty;
   // What a poll says of a lost connection, and a new one, are allocated.
-  if (!RunGuarded([&] { result = client.Poll(&received, 0); })) return OM_ERR_BUS_TCP_IO;
+  if (!handle->guard.Run([&] { result = handle->client->Poll(&received, 0); })) {
+    return OM_ERR_BUS_TCP_IO;
+  }
   if (HasRecord(result)) {
     record->wal_seq = received.wal_seq;
     record->wal_type = received.type;
@@ -123,7 +129,7 @@ int om_bus_tcp_client_connect(OmBusTcpClient** out, const OmBusTcpClientConfig* 
 
 int om_bus_tcp_client_poll(OmBusTcpClient* client, OmBusRecord* record) {
   if (client == nullptr || record == nullptr) return OM_ERR_BUS_INIT;
-  return Poll(*client->client, record);
+  return Poll(client, record);
 }
 
 uint64_t om_bus_tcp_client_wal_seq(const OmBusTcpClient* client) {
@@ -142,7 +148,7 @@ int om_bus_tcp_auto_client_create(OmBusTcpAutoClient** out,
 
 int om_bus_tcp_auto_client_poll(OmBusTcpAutoClient* client, OmBusRecord* record) {
   if (client == nullptr || record == nullptr) return OM_ERR_BUS_INIT;
-  return Poll(*client->client, record);
+  return Poll(client, record);
 }
 
 uint64_t om_bus_tcp_auto_client_wal_seq(const OmBusTcpAutoClient* client) {

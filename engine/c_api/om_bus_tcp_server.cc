@@ -62,7 +62,7 @@ int Broadcast(OmBusTcpServer* server, const OmBusRecord& record) {
 // A cut allocates.
 int BroadcastGuarded(OmBusTcpServer* server, const OmBusRecord& record) {
   int code = OM_ERR_BUS_TCP_SEND;
-  (void)RunGuarded([&] { code = Broadcast(server, record); });
+  (void)server->guard.Run([&] { code = Broadcast(server, record); });
   return code;
 }
 
@@ -73,7 +73,7 @@ int Create(const OmBusTcpServerConfig& config, OmBusTcpServer** out) {
   options.backend = *backend;
   auto server = ombus::Server::Create(options);
   if (!server.ok()) return ombus::engine::SocketError(server.status(), OM_ERR_BUS_TCP_BIND);
-  *out = new OmBusTcpServer{std::move(*server), options.client_lag_bytes_max};
+  *out = new OmBusTcpServer{std::move(*server), options.client_lag_bytes_max, {}};
   return 0;
 }
 
@@ -114,7 +114,7 @@ int om_bus_tcp_server_broadcast_batch(OmBusTcpServer* server, const OmBusRecord*
 int om_bus_tcp_server_poll_io(OmBusTcpServer* server) {
   if (server == nullptr) return OM_ERR_BUS_INIT;
   int code = OM_ERR_BUS_TCP_IO;
-  (void)RunGuarded([&] { code = PollIo(*server->server); });
+  (void)server->guard.Run([&] { code = PollIo(*server->server); });
   return code;
 }
 
@@ -140,6 +140,6 @@ void om_bus_tcp_server_stats(const OmBusTcpServer* server, OmBusTcpServerStats* 
 
 void om_bus_tcp_server_destroy(OmBusTcpServer* server) {
   if (server == nullptr) return;
-  (void)RunGuarded([&] { server->server->Shutdown(kDestroyNs); });
+  (void)server->guard.Run([&] { server->server->Shutdown(kDestroyNs); });
   delete server;
 }

@@ -54,7 +54,7 @@ class PayloadStore {
   static constexpr size_t kBlockBytesMin = 256u << 10;  // untouched memory costs nothing
 
   void AddBlock() {
-    blocks_.emplace_back(new std::byte[block_bytes_]);  // not initialised
+    blocks_.push_back(std::make_unique_for_overwrite<std::byte[]>(block_bytes_));
     first_ = blocks_.front().get();
     next_ = blocks_.back().get();
     end_ = next_ + block_bytes_;

@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <memory>
 
+#include "engine/memory_guard.h"
 #include "ombus/om_bus_tcp.h"
 #include "ombus/server.h"
 
 struct OmBusTcpServer {
   std::unique_ptr<ombus::Server> server;
   uint64_t lag_max;  // bytes
+  ombus::engine::MemoryFailStop guard = {};
 };
 
 #endif  // OMBUS_ENGINE_C_API_TCP_SERVER_H_

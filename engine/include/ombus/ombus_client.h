@@ -48,16 +48,17 @@ typedef enum ombus_client_result {
   OMBUS_CLIENT_INVALID = -1,  // a NULL client or record
   OMBUS_CLIENT_EMPTY = 0,     // no whole frame yet, or reconnecting
   OMBUS_CLIENT_RECORD = 1,
-  OMBUS_CLIENT_GAP = 2,            // a record, and sequences before it are missing
-  OMBUS_CLIENT_REORDER = 3,        // a record below the expected sequence (reject_reorder)
-  OMBUS_CLIENT_SLOW_WARNING = 4,   // the server warns: this client lags. No record
-  OMBUS_CLIENT_EPOCH_CHANGED = 5,  // what follows is another producer's: sequences may begin anew.
-                                   // A GAP on the next record: its first ones will not come.
-                                   // No record
-  OMBUS_CLIENT_CONNECTED = 6,      // a reconnecting client has its connection back. No record
-  OMBUS_CLIENT_END_OF_STREAM = 7,  // the server said that the stream has ended; final
-  OMBUS_CLIENT_DISCONNECTED = 8,   // connection lost and not to come back; final
-  OMBUS_CLIENT_PROTOCOL_ERROR = 9  // the peer sent what is no frame; final unless reconnecting
+  OMBUS_CLIENT_GAP = 2,             // a record, and sequences before it are missing
+  OMBUS_CLIENT_REORDER = 3,         // a record below the expected sequence (reject_reorder)
+  OMBUS_CLIENT_SLOW_WARNING = 4,    // the server warns: this client lags. No record
+  OMBUS_CLIENT_EPOCH_CHANGED = 5,   // what follows is another producer's: sequences may begin anew.
+                                    // A GAP on the next record: its first ones will not come.
+                                    // No record
+  OMBUS_CLIENT_CONNECTED = 6,       // a reconnecting client has its connection back. No record
+  OMBUS_CLIENT_END_OF_STREAM = 7,   // the server said that the stream has ended; final
+  OMBUS_CLIENT_DISCONNECTED = 8,    // connection lost and not to come back; final
+  OMBUS_CLIENT_PROTOCOL_ERROR = 9,  // the peer sent what is no frame; final unless reconnecting
+  OMBUS_CLIENT_NO_MEMORY = 10       // memory ran out in this client, now or before; final
 } ombus_client_result;
 
 // Fills in the defaults. size: sizeof(ombus_client_options) as the caller knows it.

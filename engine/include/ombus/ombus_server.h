@@ -78,8 +78,10 @@ typedef struct ombus_server_options {
 typedef enum ombus_broadcast_result {
   OMBUS_BROADCAST_INVALID = -1,  // NULL server or record, or a NULL payload of a size above 0
   OMBUS_BROADCAST_OK = 0,
-  OMBUS_BROADCAST_FULL = 1,      // OMBUS_SLOW_WAIT only: poll_io and try again
-  OMBUS_BROADCAST_TOO_LARGE = 2  // over what the log can hold
+  OMBUS_BROADCAST_FULL = 1,       // OMBUS_SLOW_WAIT only: poll_io and try again
+  OMBUS_BROADCAST_TOO_LARGE = 2,  // over what the log can hold
+  OMBUS_BROADCAST_NO_MEMORY = 3   // memory ran out in this server, now or before; it does nothing
+                                  // any more: destroy it
 } ombus_broadcast_result;
 
 // What a client that said HELLO is told at the end.
