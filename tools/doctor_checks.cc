@@ -40,6 +40,20 @@ std::optional<uint64_t> ReadNumber(const std::string& path) {
   return number;
 }
 
+// The number after "key:" in a file of such lines, as /proc/meminfo is; its unit is not looked at.
+std::optional<uint64_t> ReadField(const std::string& path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(key + ":")) continue;
+    std::istringstream words(line.substr(key.size() + 1));
+    std::string word;
+    uint64_t number = 0;
+    if (words >> word && ParseNumber(word, &number)) return number;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
 // "always [madvise] never" → "madvise".
 std::string Chosen(const std::string& line) {
   const size_t open = line.find('['), close = line.find(']');
@@ -133,10 +147,34 @@ Finding CheckHugePages(const std::string& root) {
             "CONFIG_TRANSPARENT_HUGEPAGE"};
   }
   const std::string shmem = Chosen(ReadLine(folder + "shmem_enabled").value_or("never"));
-  const std::string fact = Chosen(*enabled) + ", shared memory " + shmem;
-  if (Chosen(*enabled) != "never") return {"huge-pages", Health::kOk, fact, ""};
-  return {"huge-pages", Health::kNote, fact,
-          "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled; pays from tens of MiB up"};
+  const std::string defrag = Chosen(ReadLine(folder + "defrag").value_or("unknown"));
+  const std::string fact = Chosen(*enabled) + ", shared memory " + shmem + ", defrag " + defrag;
+  if (Chosen(*enabled) == "never") {
+    return {"huge-pages", Health::kNote, fact,
+            "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled; pays from tens of MiB up"};
+  }
+  if (shmem == "deny") {  // which a broadcast log is, and asking for them does not help then
+    return {
+        "huge-pages", Health::kNote, fact,
+        "echo never > /sys/kernel/mm/transparent_hugepage/shmem_enabled, which still gives them "
+        "to those that ask"};
+  }
+  return {"huge-pages", Health::kOk, fact, ""};
+}
+
+// Pages that are set aside for whoever maps them by name; ombus does not.
+Finding CheckHugetlb(const std::string& root) {
+  const auto total = ReadField(root + "/proc/meminfo", "HugePages_Total");
+  const auto free = ReadField(root + "/proc/meminfo", "HugePages_Free");
+  const auto kib = ReadField(root + "/proc/meminfo", "Hugepagesize");
+  if (!total.has_value() || !free.has_value() || !kib.has_value()) {
+    return {"hugetlb", Health::kOk, "no pool in this kernel; ombus needs none", ""};
+  }
+  const std::string fact = WithThousands(*total) + " pages of " + WithThousands(*kib) +
+                           " KiB in the pool, " + WithThousands(*free) + " free";
+  if (*free == 0) return {"hugetlb", Health::kOk, fact + "; ombus needs none", ""};
+  return {"hugetlb", Health::kNote, fact + ": memory that ombus does not use",
+          "sysctl -w vm.nr_hugepages=0, unless another program is to have them"};
 }
 
 Finding CheckBacklog(const std::string& root) {
@@ -236,6 +274,7 @@ std::vector<Finding> CheckHost(const std::string& root, const HostLimits& limits
           CheckSmt(root),
           CheckNuma(root),
           CheckHugePages(root),
+          CheckHugetlb(root),
           CheckClock(root),
           CheckBacklog(root),
           CheckCongestion(root),

@@ -100,7 +100,29 @@ TEST_F(FakeHost, HugePagesThatAreOffAreNoted) {
   Write("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never");
   Write("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always advise [never] deny force");
   EXPECT_EQ(Find("huge-pages").health, Health::kOk);
-  EXPECT_EQ(Find("huge-pages").fact, "madvise, shared memory never");
+  Write("/sys/kernel/mm/transparent_hugepage/defrag", "always defer [madvise] never");
+  EXPECT_EQ(Find("huge-pages").fact, "madvise, shared memory never, defrag madvise");
+}
+
+TEST_F(FakeHost, HugePagesDeniedToSharedMemoryAreNoted) {
+  Write("/sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never");
+  Write("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "always advise never [deny] force");
+  EXPECT_EQ(Find("huge-pages").health, Health::kNote);
+  EXPECT_THAT(Find("huge-pages").cure, HasSubstr("shmem_enabled"));
+}
+
+TEST_F(FakeHost, AHugetlbPoolThatLiesIdleIsNoted) {
+  EXPECT_EQ(Find("hugetlb").health, Health::kOk);
+  Write("/proc/meminfo",
+        "MemTotal: 24000000 kB\nHugePages_Total:      64\nHugePages_Free:        0\n"
+        "HugePages_Rsvd:        0\nHugepagesize:       2048 kB");
+  EXPECT_EQ(Find("hugetlb").health, Health::kOk);
+  EXPECT_THAT(Find("hugetlb").fact, HasSubstr("64 pages of 2,048 KiB in the pool, 0 free"));
+  Write("/proc/meminfo",
+        "HugePages_Total:    1500\nHugePages_Free:     1024\nHugepagesize:       2048 kB");
+  EXPECT_EQ(Find("hugetlb").health, Health::kNote);
+  EXPECT_THAT(Find("hugetlb").fact, HasSubstr("1,500 pages of 2,048 KiB in the pool, 1,024 free"));
+  EXPECT_THAT(Find("hugetlb").cure, HasSubstr("vm.nr_hugepages=0"));
 }
 
 TEST_F(FakeHost, SmallQueuesSlowClocksAndFewWatchesAreWarnedOf) {
@@ -119,9 +141,11 @@ TEST_F(FakeHost, SmallQueuesSlowClocksAndFewWatchesAreWarnedOf) {
 TEST_F(FakeHost, FilesWithNonsenseInThemDoNoHarm) {
   for (const char* path :
        {"/proc/sys/net/core/somaxconn", "/sys/kernel/mm/transparent_hugepage/enabled",
-        "/sys/devices/system/node/online", "/sys/devices/system/cpu/smt/active"}) {
+        "/sys/devices/system/node/online", "/sys/devices/system/cpu/smt/active",
+        "/sys/kernel/mm/transparent_hugepage/shmem_enabled"}) {
     Write(path, "]\x01[ 99999999999999999999");
   }
+  Write("/proc/meminfo", "HugePages_Total:\nHugePages_Free: 99999999999999999999\nHugepagesize: x");
   for (const Finding& finding : CheckHost(root_, kGoodLimits, {})) {
     EXPECT_NE(finding.health, Health::kFail) << finding.check;
   }
