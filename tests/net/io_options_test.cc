@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "net/basic_server.h"
 #include "net/epoll_backend.h"
 #include "net/socket.h"
 #include "tests/net/in_child.h"
@@ -94,6 +95,20 @@ TEST(IoOptions, AServerTakesAllOfThemAndServes) {
     peer.Drain();
   }
   EXPECT_EQ(peer.Frames().size(), 1u);
+}
+
+TEST(IoOptions, TheSendBufferAskedForIsThatOfEachClient) {
+  const auto bytes_of = [](uint32_t asked) {
+    const UniqueFd fd(socket(AF_INET, SOCK_STREAM, 0));
+    PrepareClientSocket(fd.get(), {.send_buffer_bytes = asked});
+    int bytes = 0;
+    socklen_t length = sizeof bytes;
+    EXPECT_EQ(getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &bytes, &length), 0);
+    return bytes;
+  };
+  EXPECT_EQ(bytes_of(16384), 2 * 16384);  // the kernel doubles it, for its own bookkeeping
+  EXPECT_GT(bytes_of(0), 0);
+  EXPECT_NE(bytes_of(0), bytes_of(16384));
 }
 
 TEST(IoOptions, EpollNotesWhatItHasNot) {
