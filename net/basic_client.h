@@ -20,6 +20,7 @@
 #include "net/backend.h"
 #include "net/backoff.h"
 #include "net/client_stream.h"
+#include "net/silence_watch.h"
 #include "net/socket.h"
 #include "ombus/client.h"
 
@@ -84,7 +85,8 @@ class BasicClient {
   // Heartbeats and silence: what is due now, and how long until something is.
   uint64_t idle_timeout_ns() const;
   void Watch();
-  uint64_t UntilWatch() const;
+  bool CameMeanwhile();
+  uint64_t BoundedWait(uint64_t wait_ns);
   void QueueHeartbeat();
   void LookUpAgain();
   void StartConnect();
@@ -108,11 +110,11 @@ class BasicClient {
   size_t next_address_ = 0;
   uint64_t deadline_ns_ = 0;  // kConnecting: of this attempt; kWaiting: of the next one's start
   uint64_t welcome_until_ns_ = 0;
-  uint64_t heard_ns_ = 0, spoke_ns_ = 0;  // kConnected: something of the server's, of ours
+  SilenceWatch silence_;  // kConnected: of the server
+  uint64_t spoke_ns_ = 0;
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;
   bool barren_ = false;   // the last connection brought no frame
-  bool heard_ = false;    // since heard_ns_ was set
   bool look_up_ = false;  // before the next attempt
   bool receiving_ = false, established_ = false, was_connected_ = false, tell_connected_ = false;
   bool retry_ = false;             // kClosing: go on to another attempt

@@ -151,7 +151,7 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
     receiving_ = true;
     backend_->ReceiveInto(socket_, room, connection_);
   }
-  Turn(std::min(wait_ns, UntilWatch()));
+  Turn(BoundedWait(wait_ns));
   Watch();
 }
 
@@ -166,14 +166,15 @@ void BasicClient<B>::Watch() {
   const uint64_t timeout_ns = idle_timeout_ns();
   if (timeout_ns == 0 || state_ != State::kConnected) return;
   const uint64_t now_ns = backend_->NowNs();
-  if (std::exchange(heard_, false)) heard_ns_ = now_ns;
-  if (now_ns - heard_ns_ >= timeout_ns) {
+  if (silence_.Overdue(now_ns, timeout_ns) && !CameMeanwhile()) {
+    const std::string within = stream_.partial() ? ", within a frame" : "";
     return Drop(Status(StatusCode::kUnavailable,
-                       "recv \"" + options_.host + "\": ETIMEDOUT; the server was silent for " +
-                           std::to_string(timeout_ns / 1'000'000) +
-                           " ms; check the network, or raise idle_timeout_ms"),
+                       "recv \"" + PeerText() + "\": ETIMEDOUT; the server was silent for " +
+                           std::to_string(timeout_ns / 1'000'000) + " ms" + within +
+                           "; check the network, or raise idle_timeout_ms"),
                 true);
   }
+  if (state_ != State::kConnected) return;
   const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
   if (beat_ns != 0 && now_ns - spoke_ns_ >= beat_ns && outbox_sent_ == outbox_.size()) {
     spoke_ns_ = now_ns;
@@ -181,15 +182,30 @@ void BasicClient<B>::Watch() {
   }
 }
 
+// Looks for what is in the socket without waiting: the clock may have gone on while this process
+// stood still, or a signal may have ended the wait.
 template <Backend B>
-uint64_t BasicClient<B>::UntilWatch() const {
+bool BasicClient<B>::CameMeanwhile() {
+  if (receiving_) {
+    Turn(0);
+  } else if (const int32_t received = backend_->ReceiveNow(socket_, stream_.Compact());
+             received != -EAGAIN) {
+    OnReceived(received);
+  }
+  return state_ != State::kConnected || !silence_.StillNothing();
+}
+
+template <Backend B>
+uint64_t BasicClient<B>::BoundedWait(uint64_t wait_ns) {
   const uint64_t timeout_ns = idle_timeout_ns();
-  if (timeout_ns == 0) return kForeverNs;
+  if (timeout_ns == 0) return wait_ns;
   const uint64_t now_ns = backend_->NowNs();
-  uint64_t at_ns = (heard_ ? now_ns : heard_ns_) + timeout_ns;
+  uint64_t at_ns = silence_.DueNs(now_ns, timeout_ns);
   const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
   if (beat_ns != 0) at_ns = std::min(at_ns, spoke_ns_ + beat_ns);
-  return at_ns > now_ns ? at_ns - now_ns : 0;
+  wait_ns = std::min(wait_ns, at_ns > now_ns ? at_ns - now_ns : 0);
+  silence_.ListensUntil(now_ns + wait_ns);
+  return wait_ns;
 }
 
 // Keeps the addresses it had where that fails: a name server may be down while the server is not.
@@ -296,10 +312,10 @@ void BasicClient<B>::OnConnected(int result) {
   was_connected_ = true;
   const uint64_t resume_from = options_.hello ? stream_.resume_from() : 0;
   stream_.Reset(resume_from != 0);
-  heard_ns_ = spoke_ns_ = backend_->NowNs();
-  heard_ = false;
+  spoke_ns_ = backend_->NowNs();
+  silence_.Start(spoke_ns_);
   if (!options_.hello) return;
-  welcome_until_ns_ = heard_ns_ + kWelcomeWaitNs;
+  welcome_until_ns_ = spoke_ns_ + kWelcomeWaitNs;
   AppendHello(&outbox_, {kWireVersion, resume_from, stream_.resume_epoch(), options_.heartbeat_ms});
   SendOutbox();
 }
@@ -340,7 +356,7 @@ template <Backend B>
 void BasicClient<B>::OnReceived(int result) {
   receiving_ = false;
   if (result > 0) {
-    heard_ = true;
+    silence_.Heard();
     return stream_.Received(static_cast<size_t>(result));
   }
   if (result == -EAGAIN || result == -EINTR) return;

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace ombus::net {
 namespace {
@@ -57,6 +58,10 @@ void SimBackend::RunTurn(uint64_t timeout_ns) {
   working_.clear();
   working_.swap(queue_);
   for (const Queued& queued : working_) Start(queued);
+  if (stand_still_ns_ != 0) {
+    now_ns_ += std::exchange(stand_still_ns_, 0);
+    return;
+  }
   PollAll();
   const uint64_t deadline = timeout_ns < kForeverNs - now_ns_ ? now_ns_ + timeout_ns : kForeverNs;
   while (due_.empty() && timeout_ns != 0) {

@@ -79,6 +79,10 @@ class SimBackend {
     return Status();
   }
 
+  // The process stands still for so long: the next turn begins what is queued and returns as after
+  // a signal, without having looked at any socket.
+  void StandStill(uint64_t ns) { stand_still_ns_ = ns; }
+
   uint64_t NowNs() const { return now_ns_; }
   BackendStats stats() const { return stats_; }
   const char* name() const { return "simulator"; }
@@ -133,7 +137,7 @@ class SimBackend {
   std::span<std::byte> region_;
   uint32_t buffers_left_ = 0;  // in this turn: they come back when the sink returns
   uint64_t random_state_;
-  uint64_t now_ns_ = 1'000'000'000;
+  uint64_t now_ns_ = 1'000'000'000, stand_still_ns_ = 0;
   uint64_t trace_hash_ = 0xCBF29CE484222325;
   BackendStats stats_;
 };

@@ -2,6 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
 
 #include "net/backend_select.h"
 #include "net/frame.h"
@@ -364,6 +370,46 @@ TEST_P(ClientTest, SaysThatNobodyListens) {
       {.port = port, .reconnect = true, .retry_base_ms = 1, .retry_max_ms = 2, .max_retries = 3});
   Record record;
   EXPECT_EQ(Next(client.get(), &record), ClientResult::kDisconnected);
+}
+
+// Reads until the stream ends; what else the client says instead goes to stderr. An exit code.
+int ReadToTheEnd(uint16_t port, uint32_t heartbeat_ms, BackendChoice backend) {
+  const auto client =
+      Client::Connect({.port = port, .heartbeat_ms = heartbeat_ms, .backend = backend});
+  if (!client.ok()) return 2;
+  while (true) {
+    Record record;
+    const ClientResult result = (*client)->Poll(&record, 60'000'000'000);
+    if (result == ClientResult::kEndOfStream) return 0;
+    if (result == ClientResult::kRecord || result == ClientResult::kEmpty) continue;
+    std::fprintf(stderr, "%s\n", (*client)->status().message().c_str());
+    return 1;
+  }
+}
+
+TEST_P(ClientTest, DoesNotTakeTheServerForSilentAfterItWasStopped) {
+  constexpr uint32_t kBeatMs = 500;
+  StartServer({.heartbeat_ms = kBeatMs, .client_timeout_ms = 0});
+  const pid_t child = fork();
+  if (child == 0) _exit(ReadToTheEnd(server_->port(), kBeatMs, GetParam()));
+  const auto turn_until_heard_again = [&] {
+    for (const uint64_t before = server_->heartbeats_received();
+         server_->heartbeats_received() == before && server_->stats().clients_disconnected == 0;) {
+      ASSERT_TRUE(server_->PollIo(1'000'000).ok());
+    }
+  };
+  turn_until_heard_again();  // heartbeats are agreed on
+  ASSERT_EQ(kill(child, SIGSTOP), 0);
+  Send(1);
+  const auto over = std::chrono::steady_clock::now() + std::chrono::milliseconds(kBeatMs * 4);
+  while (std::chrono::steady_clock::now() < over) ASSERT_TRUE(server_->PollIo(10'000'000).ok());
+  ASSERT_EQ(kill(child, SIGCONT), 0);
+  turn_until_heard_again();
+  EXPECT_EQ(server_->stats().clients_disconnected, 0u);
+  server_->Shutdown(10'000'000'000, ShutdownReason::kEndOfStream);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_P(ClientTest, RefusesOptionsThatCannotWork) {

@@ -21,6 +21,7 @@ class ClientTimeTest : public ::testing::Test {
   void Make(ClientOptions options, std::function<Addresses()> look_up = {}) {
     if (!look_up) look_up = [this] { return Addresses({network_.AddressOf(listener_)}); };
     options.host = "feed";
+    options.port = 7;
     options.receive_buffer_bytes = 1;
     auto backend = std::make_unique<SimBackend>(&network_, SimOptions{});
     backend_ = backend.get();
@@ -41,6 +42,11 @@ class ClientTimeTest : public ::testing::Test {
   void Heartbeat() {
     std::vector<std::byte> bytes;
     AppendHeartbeat(&bytes, 0);
+    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+  }
+  void Data(uint64_t wal_seq) {
+    std::vector<std::byte> bytes(FrameBytes(8));
+    EncodeFrame(bytes.data(), {.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 1});
     ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
   }
   // How many frames of this type the client has sent.
@@ -115,6 +121,49 @@ TEST_F(ClientTimeTest, NoticesSilenceAlsoWhenItNeverWaits) {
     result = Poll(0);
   }
   EXPECT_EQ(result, ClientResult::kDisconnected);
+}
+
+TEST_F(ClientTimeTest, DoesNotBlameTheServerForStandingStillItself) {
+  Make({});
+  Welcome(100);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  for (int i = 0; i < 5; ++i) {
+    backend_->StandStill(60'000 * kMs);
+    EXPECT_EQ(Poll(10), ClientResult::kEmpty);
+    Data(static_cast<uint64_t>(i) + 1);
+    backend_->StandStill(60'000 * kMs);  // a second time, for which there is no grace
+    Record record;
+    ASSERT_EQ(client_->Poll(&record, 10 * kMs), ClientResult::kRecord);
+    ASSERT_EQ(record.wal_seq, static_cast<uint64_t>(i) + 1);
+    EXPECT_EQ(Poll(50), ClientResult::kEmpty);
+  }
+  EXPECT_TRUE(client_->connected());
+}
+
+// What was sent meanwhile may still be under way when both ends stood still.
+TEST_F(ClientTimeTest, GivesTheServerAMomentAfterStandingStill) {
+  Make({});
+  Welcome(300);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  backend_->StandStill(60'000 * kMs);
+  EXPECT_EQ(Poll(200), ClientResult::kEmpty);
+  Heartbeat();
+  EXPECT_EQ(Poll(800), ClientResult::kEmpty);
+  EXPECT_TRUE(client_->connected());
+  backend_->StandStill(60'000 * kMs);
+  const uint64_t start_ns = backend_->NowNs();
+  EXPECT_EQ(Poll(120'000), ClientResult::kDisconnected);
+  EXPECT_LE(backend_->NowNs() - start_ns, 60'400 * kMs);
+}
+
+TEST_F(ClientTimeTest, NamesTheServerThatWasSilentAndTheHalfFrame) {
+  Make({});
+  Welcome(100);
+  const std::byte half[] = {std::byte{0x46}, std::byte{0x54}};
+  ASSERT_EQ(network_.Write(server_, half), 2);
+  EXPECT_EQ(Poll(60'000), ClientResult::kDisconnected);
+  EXPECT_THAT(client_->status().message(), HasSubstr("\"feed:7\": ETIMEDOUT"));
+  EXPECT_THAT(client_->status().message(), HasSubstr("silent for 300 ms, within a frame; "));
 }
 
 TEST_F(ClientTimeTest, StaysWithAnOldServerHoweverSilentItIs) {
