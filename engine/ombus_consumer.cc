@@ -1,6 +1,7 @@
 #include "ombus/ombus_consumer.h"
 
 #include "engine/c_record.h"
+#include "engine/c_ring_options.h"
 #include "engine/c_struct.h"
 #include "ombus/consumer.h"
 
@@ -19,6 +20,9 @@ static_assert(Same(OMBUS_POLL_EVICTED, PollResult::kEvicted));
 static_assert(Same(OMBUS_POLL_EPOCH_CHANGED, PollResult::kEpochChanged));
 static_assert(Same(OMBUS_POLL_CLOSED, PollResult::kClosed));
 static_assert(OMBUS_ANY_CONSUMER_INDEX == kAnyConsumerIndex);
+static_assert(static_cast<int>(OMBUS_START_LIVE) == static_cast<int>(ConsumerStart::kLive));
+static_assert(static_cast<int>(OMBUS_START_EPOCH_START) ==
+              static_cast<int>(ConsumerStart::kEpochStart));
 
 constexpr uint64_t kFirstBytes =  // of the options' first version
     offsetof(ombus_consumer_options, reject_reorder) + sizeof(uint32_t);
@@ -33,7 +37,11 @@ ombus_consumer_options Defaults() {
   return {.size = sizeof(ombus_consumer_options),
           .name = nullptr,
           .consumer_index = from.consumer_index,
-          .reject_reorder = from.reject_reorder};
+          .reject_reorder = from.reject_reorder,
+          .start = static_cast<uint32_t>(from.start),
+          .profile = static_cast<uint32_t>(from.profile),
+          .huge_pages = from.memory.huge_pages,
+          .lock_memory = from.memory.lock};
 }
 
 Result<ombus_consumer*> Open(const char* call, const ombus_consumer_options* given) {
@@ -41,9 +49,19 @@ Result<ombus_consumer*> Open(const char* call, const ombus_consumer_options* giv
   if (Status status = ReadOptions(call, given, kFirstBytes, &options); !status.ok()) return status;
   if (options.name == nullptr)
     return InvalidArgument(call, "name", "NULL; give one, as \"/orders\"");
-  auto consumer = Consumer::Open({.name = options.name,
-                                  .consumer_index = options.consumer_index,
-                                  .reject_reorder = options.reject_reorder != 0});
+  if (Status status = CheckChoice(call, "start", options.start, OMBUS_START_EPOCH_START,
+                                  "choose an OMBUS_START_… value");
+      !status.ok()) {
+    return status;
+  }
+  if (Status status = CheckProfile(call, options.profile); !status.ok()) return status;
+  auto consumer = Consumer::Open(
+      {.name = options.name,
+       .start = static_cast<ConsumerStart>(options.start),
+       .consumer_index = options.consumer_index,
+       .reject_reorder = options.reject_reorder != 0,
+       .profile = static_cast<RingProfile>(options.profile),
+       .memory = {.huge_pages = options.huge_pages != 0, .lock = options.lock_memory != 0}});
   if (!consumer.ok()) return consumer.status();
   return reinterpret_cast<ombus_consumer*>(consumer->release());
 }
@@ -152,6 +170,9 @@ uint64_t ombus_consumer_wal_seq(const ombus_consumer* consumer) noexcept {
 uint64_t ombus_consumer_expected_wal_seq(const ombus_consumer* consumer) noexcept {
   return consumer == nullptr ? 0 : Of(consumer)->expected_wal_seq();
 }
+uint64_t ombus_consumer_missed_records(const ombus_consumer* consumer) noexcept {
+  return consumer == nullptr ? 0 : Of(consumer)->missed_records();
+}
 uint64_t ombus_consumer_lost_records(const ombus_consumer* consumer) noexcept {
   return consumer == nullptr ? 0 : Of(consumer)->lost_records();
 }
@@ -170,6 +191,16 @@ int ombus_consumer_replaced(const ombus_consumer* consumer) noexcept {
     (void)ombus::engine::RunGuarded([&] { replaced = Of(consumer)->replaced(); });
   }
   return replaced;
+}
+
+ombus_status ombus_consumer_memory(const ombus_consumer* consumer,
+                                   ombus_memory_report* report) noexcept {
+  if (consumer == nullptr) return OMBUS_INVALID_ARGUMENT;
+  return ombus::engine::FillMemoryReport(Of(consumer)->memory(), report);
+}
+const char* ombus_consumer_memory_warning(const ombus_consumer* consumer, uint32_t index) noexcept {
+  return consumer == nullptr ? nullptr
+                             : ombus::engine::MemoryWarning(Of(consumer)->memory(), index);
 }
 
 }  // extern "C"

@@ -1,6 +1,7 @@
 #include "ombus/ombus_producer.h"
 
 #include "engine/c_record.h"
+#include "engine/c_ring_options.h"
 #include "engine/c_struct.h"
 #include "ombus/producer.h"
 
@@ -15,9 +16,10 @@ static_assert(static_cast<int>(OMBUS_PUBLISH_TOO_LARGE) ==
               static_cast<int>(PublishResult::kTooLarge));
 static_assert(static_cast<int>(OMBUS_PUBLISH_CLOSED) == static_cast<int>(PublishResult::kClosed));
 static_assert(OMBUS_WAIT_FOREVER == kWaitForever);
+static_assert(OMBUS_PREFETCH_BY_PROFILE == kByProfile);
 
 constexpr uint64_t kFirstBytes =  // of the options' first version
-    offsetof(ombus_producer_options, reserved) + sizeof(uint32_t);
+    offsetof(ombus_producer_options, profile) + sizeof(uint32_t);
 
 Producer* Of(ombus_producer* handle) { return reinterpret_cast<Producer*>(handle); }
 const Producer* Of(const ombus_producer* handle) {
@@ -40,7 +42,11 @@ ombus_producer_options Defaults() {
           .permissions = from.permissions,
           .unlink_on_close = from.unlink_on_close,
           .reject_reorder = from.reject_reorder,
-          .reserved = 0};
+          .profile = static_cast<uint32_t>(from.profile),
+          .prefetch_ahead_slots = from.prefetch_ahead_slots,
+          .huge_pages = from.memory.huge_pages,
+          .lock_memory = from.memory.lock,
+          .numa_node = from.memory.numa_node};
 }
 
 Result<ombus_producer*> Create(const char* call, const ombus_producer_options* given) {
@@ -48,6 +54,7 @@ Result<ombus_producer*> Create(const char* call, const ombus_producer_options* g
   if (Status status = ReadOptions(call, given, kFirstBytes, &options); !status.ok()) return status;
   if (options.name == nullptr)
     return InvalidArgument(call, "name", "NULL; give one, as \"/orders\"");
+  if (Status status = CheckProfile(call, options.profile); !status.ok()) return status;
   auto producer = Producer::Create({.name = options.name,
                                     .capacity = options.capacity,
                                     .slot_size = options.slot_size,
@@ -57,6 +64,11 @@ Result<ombus_producer*> Create(const char* call, const ombus_producer_options* g
                                     .staleness_ns = options.staleness_ns,
                                     .backpressure = options.backpressure,
                                     .backpressure_context = options.backpressure_context,
+                                    .profile = static_cast<RingProfile>(options.profile),
+                                    .prefetch_ahead_slots = options.prefetch_ahead_slots,
+                                    .memory = {.huge_pages = options.huge_pages != 0,
+                                               .lock = options.lock_memory != 0,
+                                               .numa_node = options.numa_node},
                                     .permissions = options.permissions,
                                     .unlink_on_close = options.unlink_on_close != 0});
   if (!producer.ok()) return producer.status();
@@ -157,6 +169,16 @@ int ombus_producer_superseded(const ombus_producer* producer) noexcept {
 }
 uint32_t ombus_producer_live_consumers(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->live_consumers();
+}
+
+ombus_status ombus_producer_memory(const ombus_producer* producer,
+                                   ombus_memory_report* report) noexcept {
+  if (producer == nullptr) return OMBUS_INVALID_ARGUMENT;
+  return ombus::engine::FillMemoryReport(Of(producer)->memory(), report);
+}
+const char* ombus_producer_memory_warning(const ombus_producer* producer, uint32_t index) noexcept {
+  return producer == nullptr ? nullptr
+                             : ombus::engine::MemoryWarning(Of(producer)->memory(), index);
 }
 
 }  // extern "C"

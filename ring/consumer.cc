@@ -14,6 +14,7 @@
 #include "ring/crc32c.h"
 #include "ring/fence.h"
 #include "ring/map_ring.h"
+#include "ring/memory_tuning.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -67,6 +68,7 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   const Result<Geometry> geometry = MapRing(cold->object);
   if (!geometry.ok()) return geometry.status();
   cold->geometry = *geometry;
+  cold->memory = TuneMemory(cold->object.memory(), geometry->total_bytes(), options.memory);
   cold->opener = getpid();
   cold->looks_before_head = kLooksBeforeHead;
   if (options.profile == RingProfile::kThroughput) {
@@ -339,6 +341,8 @@ PollResult Consumer::AfterBatch() const {
 uint64_t Consumer::epoch_position() const {
   return header_->epoch_position.load(std::memory_order_acquire);
 }
+
+const MemoryReport& Consumer::memory() const { return cold_->memory; }
 
 uint64_t Consumer::head() const { return header_->head.load(std::memory_order_acquire); }
 

@@ -15,6 +15,7 @@ namespace ombus {
 struct Consumer::Cold {
   Geometry geometry;
   ShmObject object;
+  MemoryReport memory;
   pid_t opener = 0;                // a forked child must not give up its parent's line
   uint32_t looks_before_head = 1;  // records found one by one, then a look at head
   // Nearer to head than near_records in a run of records: spin near_pauses steps. 0: never.

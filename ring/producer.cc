@@ -347,6 +347,8 @@ uint32_t Producer::live_consumers() const {
   return live;
 }
 
+const MemoryReport& Producer::memory() const { return cold_->memory; }
+
 const std::string& Producer::name() const { return cold_->options.name; }
 
 }  // namespace ombus

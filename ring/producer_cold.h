@@ -26,6 +26,7 @@ struct Producer::Cold {
   ProducerOptions options;
   Geometry geometry;
   ShmObject object;
+  MemoryReport memory;
   std::vector<LineWatch> watches;  // one per line
   uint64_t tended_ns = 0;          // when the blocking lines were last looked after
   pid_t creator = 0;               // a forked child must not end its parent's stream

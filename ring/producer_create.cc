@@ -18,6 +18,7 @@
 #include "ring/byte_lock.h"
 #include "ring/clock.h"
 #include "ring/map_ring.h"
+#include "ring/memory_tuning.h"
 #include "ring/producer_cold.h"
 #include "ring/system_error.h"
 #include "ring/wake.h"
@@ -258,6 +259,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->options = options;
   cold->geometry = geometry;
   cold->object = std::move(*object);
+  cold->memory = TuneMemory(cold->object.memory(), geometry.total_bytes(), options.memory);
   cold->watches.resize(geometry.max_consumers);
   cold->creator = getpid();
   cold->first_lap_end = head + geometry.capacity;

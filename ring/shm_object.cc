@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ring/base/above_stdio.h"
+#include "ring/memory_tuning.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -27,6 +28,20 @@ Status NoRoom(const std::string& name, int fd, uint64_t bytes) {
                     " bytes, /dev/shm has " + available +
                     " free: remove old objects, lower capacity or slot_size, or enlarge it "
                     "(mount -o remount,size=… /dev/shm)");
+}
+
+// Room for bytes at a multiple of a huge page, held by an empty mapping; null if there is none.
+std::byte* FindAlignedPlace(uint64_t bytes) {
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t whole = (bytes + page - 1) / page * page;
+  void* memory = mmap(nullptr, whole + kHugePageBytes, PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const begin = static_cast<std::byte*>(memory);
+  const uint64_t before = -reinterpret_cast<uint64_t>(begin) % kHugePageBytes;
+  if (before > 0) munmap(begin, before);
+  if (before < kHugePageBytes) munmap(begin + before + whole, kHugePageBytes - before);
+  return begin + before;
 }
 
 }  // namespace
@@ -98,8 +113,12 @@ Status ShmObject::Map(uint64_t bytes) {
   Unmap();
   const int protection = access_ == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   // Populated: the memory is there already, and the hot path shall not take the page faults.
-  void* memory = mmap(nullptr, bytes, protection, MAP_SHARED | MAP_POPULATE, fd_, 0);
+  const int flags = MAP_SHARED | MAP_POPULATE;
+  std::byte* place = bytes < kHugePageBytes ? nullptr : FindAlignedPlace(bytes);
+  void* memory =
+      mmap(place, bytes, protection, place == nullptr ? flags : flags | MAP_FIXED, fd_, 0);
   if (memory == MAP_FAILED) {
+    if (place != nullptr) munmap(place, bytes);
     return SystemError("mmap", name_, errno, "lower capacity, or raise the limit (ulimit -v)");
   }
   memory_ = static_cast<std::byte*>(memory);

@@ -32,6 +32,7 @@ struct DefaultText {
   std::string operator()(const Number32& target) const {
     return *target.value == 0 ? "" : std::to_string(*target.value);
   }
+  std::string operator()(const Integer& target) const { return std::to_string(*target.value); }
   std::string operator()(const Duration& target) const {
     return *target.ns == 0 ? "" : FormatDuration(*target.ns);
   }

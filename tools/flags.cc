@@ -55,6 +55,19 @@ struct Setter {
     if (set.ok()) *target.value = static_cast<uint32_t>(value);
     return set;
   }
+  Status operator()(const Integer& target) const {
+    int value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (text.empty() || error != std::errc() || stop != end || value < target.min ||
+        value > target.max) {
+      return Refuse(flag, text,
+                    "give a whole number from " + std::to_string(target.min) + " to " +
+                        std::to_string(target.max));
+    }
+    *target.value = value;
+    return {};
+  }
   Status operator()(const Duration& target) const {
     if (ParseDuration(text, target.default_unit_ns, target.ns)) return {};
     return Refuse(flag, text, "give a time such as 250ms, 10s or 2min");

@@ -37,6 +37,13 @@ struct Number32 {
   uint32_t max = ~uint32_t{0};
 };
 
+// The same, with a sign.
+struct Integer {
+  int* value;
+  int min;
+  int max;
+};
+
 // A time, kept in nanoseconds: "250ms", "10s"; a bare number counts default_unit_ns.
 struct Duration {
   uint64_t* ns;
@@ -71,8 +78,8 @@ struct Flag {
   std::string_view value;  // what stands for the value in the help; empty for a switch
   std::string_view help;
   // bool: a switch; string: free text; vector of strings: may be given again and again.
-  std::variant<bool*, std::string*, std::vector<std::string>*, Number, Number32, Duration, Bytes,
-               Choice, CpuList, NumberList>
+  std::variant<bool*, std::string*, std::vector<std::string>*, Number, Number32, Integer, Duration,
+               Bytes, Choice, CpuList, NumberList>
       target;
 };
 

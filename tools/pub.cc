@@ -14,6 +14,7 @@
 #include "tools/cpu.h"
 #include "tools/pacer.h"
 #include "tools/record_source.h"
+#include "tools/ring_flags.h"
 #include "tools/slot_report.h"
 #include "tools/stop_signal.h"
 #include "tools/table.h"
@@ -44,10 +45,11 @@ struct PubOptions {
   uint32_t wait_consumers = 0;
   std::vector<int> cpus;
   bool progress = false;
+  RingFlags ring;
 };
 
 FlagTable FlagsOf(PubOptions* o) {
-  return {
+  FlagTable flags = {
       {"stream", "/NAME", "the stream to create", &o->producer.name},
       {"input", "FILE", "lines to publish; - is the standard input", &o->input},
       {"generate", "orders", "publish a made-up order flow instead of lines",
@@ -75,6 +77,8 @@ FlagTable FlagsOf(PubOptions* o) {
       {"cpu", "N", "pin to this cpu", CpuList{&o->cpus}},
       {"progress", "", "a line a second on stderr also when that is no terminal", &o->progress},
   };
+  o->ring.AddTo(&flags, RingFlags::Side::kProducer);
+  return flags;
 }
 
 // Publishes what a source has, on schedule, until its end, the count or a stop signal.
@@ -233,6 +237,7 @@ int RunPub(Arguments args) {
   }
   options.producer.slot_size = *slot_size;
   if (options.slot_size == "auto") std::fprintf(stderr, "slots of %u bytes\n", *slot_size);
+  options.ring.Set(&options.producer);
   CatchStopSignals();
   const Result<int> fd = OpenInput(options);
   if (!fd.ok()) return Fail(kText, fd.status());
@@ -241,6 +246,7 @@ int RunPub(Arguments args) {
   }
   auto producer = Producer::Create(options.producer);
   if (!producer.ok()) return Fail(kText, producer.status());
+  TellMemory("pub", options.producer.memory, (*producer)->memory());
   WaitForConsumers(**producer, options.wait_consumers);
 
   OrderSource orders(options.seed);

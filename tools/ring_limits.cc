@@ -167,6 +167,7 @@ Status RunLimits(const BenchOptions& options, bool json) {
   AddPairWorkloads(options, &workloads);
   AddLatencyWorkloads(options, &workloads);
   AddConsumersWorkloads(options, &workloads);
+  AddMemoryWorkloads(options, &workloads);
   std::erase_if(workloads, [&options](const Workload& workload) {
     return workload.name.find(options.only) == std::string::npos;
   });

@@ -68,6 +68,7 @@ struct Workload {
 void AddThreadWorkloads(const BenchOptions& options, std::vector<Workload>* workloads);
 void AddPairWorkloads(const BenchOptions& options, std::vector<Workload>* workloads);
 void AddLatencyWorkloads(const BenchOptions& options, std::vector<Workload>* workloads);
+void AddMemoryWorkloads(const BenchOptions& options, std::vector<Workload>* workloads);
 void AddConsumersWorkloads(const BenchOptions& options, std::vector<Workload>* workloads);
 
 // Runs all of them options.runs times and prints a table, or with json an object for each

@@ -7,6 +7,7 @@
 #include "tools/address.h"
 #include "tools/command.h"
 #include "tools/cpu.h"
+#include "tools/ring_flags.h"
 #include "tools/stop_signal.h"
 #include "tools/sub_sources.h"
 
@@ -28,10 +29,11 @@ struct Options {
   std::vector<int> cpus;
   uint64_t heartbeat_ns = 1'000'000'000, idle_timeout_ns = 0;
   bool strict = false, stats = false, no_hello = false;
+  RingFlags ring;
 };
 
 FlagTable FlagsOf(Options* o) {
-  return {
+  FlagTable flags = {
       {"stream", "/NAME", "a stream of this host", &o->sub.consumer.name},
       {"connect", "HOST:PORT", "a relay, instead of a stream", &o->sub.connect},
       {"format", "WORD", "line, json, hex, raw (payloads byte for byte) or none",
@@ -64,6 +66,8 @@ FlagTable FlagsOf(Options* o) {
       {"cpu", "N", "pin to this cpu", CpuList{&o->cpus}},
       {"busy", "", "never sleep", &o->sub.busy},
   };
+  o->ring.AddTo(&flags, RingFlags::Side::kConsumer);
+  return flags;
 }
 
 // Turns the words of the command line into options; false: *exit_code says how it ended.
@@ -91,6 +95,7 @@ bool Prepare(Options* options, int* exit_code) {
   options->sub.client.backend = options->backend == "uring"   ? BackendChoice::kUring
                                 : options->backend == "epoll" ? BackendChoice::kEpoll
                                                               : BackendChoice::kAuto;
+  options->ring.Set(&options->sub.consumer);
   options->sub.consumer.consumer_index = static_cast<uint32_t>(options->index);
   return true;
 }

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "tools/cpu.h"
+#include "tools/ring_flags.h"
 #include "tools/stop_signal.h"
 #include "tools/sub_sources.h"
 
@@ -50,6 +51,7 @@ class RingSubscription {
     auto opened = OpenConsumer(options_, wait_ns, start);
     if (!opened.ok()) return StopRequested() ? Status() : opened.status();
     consumer_ = std::move(*opened);
+    TellMemory("sub", options_.consumer.memory, consumer_->memory());
     lost_ = 0;
     if (const uint64_t missed = consumer_->missed_records(); missed != 0) {
       std::fprintf(stderr, "missed: %llu records were published before this reader attached\n",

@@ -76,8 +76,24 @@ static void options_of_a_newer_program_are_taken_if_what_is_new_is_unused(void) 
   CHECK_SAYS(error.message, "too old");
 }
 
+static const uint64_t first_version_bytes =
+    offsetof(ombus_producer_options, profile) + sizeof(uint32_t);
+
+static void options_of_an_older_program_leave_what_is_newer_at_its_default(void) {
+  ombus_producer_options options;
+  ombus_producer_options_init(&options, sizeof options);
+  options.name = test_stream();
+  options.size = first_version_bytes;
+  options.numa_node = 5000;  // beyond that size, hence not looked at
+  ombus_error error;
+  ombus_producer* producer = ombus_producer_create(&options, &error);
+  REQUIRE(producer != NULL);
+  CHECK(ombus_producer_memory_warning(producer, 0) == NULL);
+  ombus_producer_close(producer);
+}
+
 static void options_without_a_credible_size_are_refused(void) {
-  const uint64_t sizes[] = {0, 1, 8, sizeof(ombus_producer_options) - 8, 4097, UINT64_MAX};
+  const uint64_t sizes[] = {0, 1, 8, first_version_bytes - 8, 4097, UINT64_MAX};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
     ombus_producer_options options;
     ombus_producer_options_init(&options, sizeof options);
@@ -168,6 +184,7 @@ int main(void) {
   RUN(a_message_that_does_not_fit_is_cut_and_ends);
   RUN(a_call_that_succeeds_clears_the_error);
   RUN(options_of_a_newer_program_are_taken_if_what_is_new_is_unused);
+  RUN(options_of_an_older_program_leave_what_is_newer_at_its_default);
   RUN(options_without_a_credible_size_are_refused);
   RUN(an_init_that_was_given_no_room_writes_nothing);
   RUN(memory_that_runs_out_is_an_error);

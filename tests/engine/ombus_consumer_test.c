@@ -16,6 +16,17 @@ static void bad_options_are_refused_by_name(void) {
   options = consumer_options();
   CHECK_EQ(options.consumer_index, OMBUS_ANY_CONSUMER_INDEX);
   CHECK_EQ(options.reject_reorder, 0);
+  CHECK_EQ(options.start, OMBUS_START_LIVE);
+  CHECK_EQ(options.profile, OMBUS_PROFILE_THROUGHPUT);
+  CHECK_EQ(options.huge_pages, 0);
+  CHECK_EQ(options.lock_memory, 0);
+  options.start = 2;
+  CHECK(ombus_consumer_open(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "start 2");
+  options = consumer_options();
+  options.profile = 2;
+  CHECK(ombus_consumer_open(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "profile 2");
   options.name = NULL;
   CHECK(ombus_consumer_open(&options, &error) == NULL);
   CHECK_SAYS(error.message, "name");
@@ -23,6 +34,33 @@ static void bad_options_are_refused_by_name(void) {
   CHECK(ombus_consumer_open(&options, &error) == NULL);
   CHECK_EQ(error.code, OMBUS_NOT_FOUND);
   CHECK_SAYS(error.message, test_stream());
+}
+
+static void a_start_with_the_epoch_gets_what_was_published_before(void) {
+  const ombus_producer_options made = producer_options();
+  ombus_producer* producer = new_producer(&made);
+  const uint64_t seq = 41;
+  ombus_record record = record_of(&seq);
+  CHECK_EQ(ombus_producer_try_publish(producer, &record), OMBUS_PUBLISH_OK);
+  ombus_consumer_options options = consumer_options();
+  options.start = OMBUS_START_EPOCH_START;
+  options.profile = OMBUS_PROFILE_LATENCY;
+  options.huge_pages = 1;
+  ombus_error error;
+  ombus_consumer* consumer = ombus_consumer_open(&options, &error);
+  REQUIRE(consumer != NULL);
+  CHECK_EQ(ombus_consumer_missed_records(consumer), 0);
+  CHECK_EQ(ombus_consumer_poll(consumer, &record), OMBUS_POLL_RECORD);
+  CHECK_EQ(record.wal_seq, 41);
+  ombus_memory_report report = {.size = sizeof report};
+  CHECK_EQ(ombus_consumer_memory(consumer, &report), OMBUS_OK);
+  CHECK_EQ(report.warnings, 1);
+  CHECK_SAYS(ombus_consumer_memory_warning(consumer, 0), "huge pages");
+  CHECK(ombus_consumer_memory_warning(consumer, 1) == NULL);
+  CHECK_EQ(ombus_consumer_memory(NULL, &report), OMBUS_INVALID_ARGUMENT);
+  CHECK(ombus_consumer_memory_warning(NULL, 0) == NULL);
+  ombus_consumer_close(consumer);
+  ombus_producer_close(producer);
 }
 
 static void ignore_record(const ombus_record* record, void* context) {
@@ -55,6 +93,7 @@ static void calls_without_a_consumer_or_a_place_are_refused(void) {
   CHECK_EQ(ombus_consumer_epoch(NULL), 0);
   CHECK_EQ(ombus_consumer_wal_seq(NULL), 0);
   CHECK_EQ(ombus_consumer_expected_wal_seq(NULL), 0);
+  CHECK_EQ(ombus_consumer_missed_records(NULL), 0);
   CHECK_EQ(ombus_consumer_lost_records(NULL), 0);
   CHECK_EQ(ombus_consumer_payload_max(NULL), 0);
   ombus_consumer_disarm_wake(NULL);
@@ -327,6 +366,7 @@ static void a_consumer_sleeps_on_a_descriptor_among_others(void) {
 
 int main(void) {
   RUN(bad_options_are_refused_by_name);
+  RUN(a_start_with_the_epoch_gets_what_was_published_before);
   RUN(calls_without_a_consumer_or_a_place_are_refused);
   RUN(consumers_take_any_free_index_or_the_one_they_want);
   RUN(gaps_are_told_by_poll_and_for_each_record_of_a_batch);

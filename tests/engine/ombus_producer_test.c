@@ -13,6 +13,47 @@ static void the_defaults_are_those_of_the_header(void) {
   CHECK_EQ(options.staleness_ns, 0);
   CHECK_EQ(options.permissions, 0600);
   CHECK_EQ(options.unlink_on_close, 1);
+  CHECK_EQ(options.profile, OMBUS_PROFILE_THROUGHPUT);
+  CHECK_EQ(options.prefetch_ahead_slots, OMBUS_PREFETCH_BY_PROFILE);
+  CHECK_EQ(options.huge_pages, 0);
+  CHECK_EQ(options.lock_memory, 0);
+  CHECK_EQ(options.numa_node, -1);
+}
+
+static void a_profile_or_a_prefetch_that_is_none_is_refused(void) {
+  ombus_error error;
+  ombus_producer_options options = producer_options();
+  options.profile = 7;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "profile 7");
+  options = producer_options();
+  options.prefetch_ahead_slots = 65;
+  CHECK(ombus_producer_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "prefetch_ahead_slots 65");
+}
+
+static void what_came_of_the_memory_asked_for_is_reported(void) {
+  ombus_producer_options options = producer_options();
+  options.profile = OMBUS_PROFILE_LATENCY;
+  options.prefetch_ahead_slots = 0;
+  options.capacity = 64;
+  options.huge_pages = 1;  // too small for one
+  options.numa_node = 5000;
+  ombus_producer* producer = new_producer(&options);
+  ombus_memory_report report = {.size = sizeof report};
+  CHECK_EQ(ombus_producer_memory(producer, &report), OMBUS_OK);
+  CHECK(report.mapped_bytes >= 4096 + 8 * 64 + 64 * 256);
+  CHECK_EQ(report.huge_bytes, 0);
+  CHECK_EQ(report.warnings, 2);
+  CHECK_SAYS(ombus_producer_memory_warning(producer, 0), "smaller than a page of 2 MiB");
+  CHECK_SAYS(ombus_producer_memory_warning(producer, 1), "at most 1023");
+  CHECK(ombus_producer_memory_warning(producer, 2) == NULL);
+  report.size = 8;
+  CHECK_EQ(ombus_producer_memory(producer, &report), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_producer_memory(producer, NULL), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_producer_memory(NULL, &report), OMBUS_INVALID_ARGUMENT);
+  CHECK(ombus_producer_memory_warning(NULL, 0) == NULL);
+  ombus_producer_close(producer);
 }
 
 static void bad_options_are_refused_by_name(void) {
@@ -231,6 +272,8 @@ static void a_name_is_removed_at_the_end_unless_it_is_to_stay(void) {
 int main(void) {
   RUN(the_defaults_are_those_of_the_header);
   RUN(bad_options_are_refused_by_name);
+  RUN(a_profile_or_a_prefetch_that_is_none_is_refused);
+  RUN(what_came_of_the_memory_asked_for_is_reported);
   RUN(calls_without_a_producer_or_a_record_are_refused);
   RUN(a_full_ring_refuses_waits_and_times_out);
   RUN(a_batch_is_published_in_order_as_far_as_there_is_room);

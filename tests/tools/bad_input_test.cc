@@ -47,6 +47,10 @@ TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
   ExpectFailure({"pub", "--stream"}, kUsage, {"--stream: no value"});
   ExpectFailure({"pub", "--stream", stream_, "--rate", "fast"}, kUsage, {"--rate", "number"});
   ExpectFailure({"sub", "--stream", stream_, "--format", "xml"}, kUsage, {"xml", "json"});
+  ExpectFailure({"pub", "--stream", stream_, "--numa-node", "1,2"}, kUsage,
+                {"--numa-node", "1,2", "-1 to 1023"});
+  ExpectFailure({"pub", "--stream", stream_, "--prefetch-ahead", "65"}, kUsage,
+                {"--prefetch-ahead", "-1 to 64"});
   ExpectFailure({"sub"}, kUsage, {"--stream", "--connect"});
   ExpectFailure({"sub", "--connect", "nowhere"}, kUsage, {"nowhere", "HOST:PORT"});
   ExpectFailure({"relay", "--stream", stream_, "--listen", "::1:7001"}, kUsage, {"[::1]:7001"});

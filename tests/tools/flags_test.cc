@@ -16,6 +16,7 @@ struct Values {
   uint64_t count = 0, time_ns = 0, size = 0;
   std::string word = "auto";
   std::vector<int> cpus;
+  int node = -1;
 };
 
 FlagTable TableOf(Values* v) {
@@ -26,7 +27,8 @@ FlagTable TableOf(Values* v) {
           {"time-ms", "TIME", "a time", Duration{&v->time_ns}},
           {"size", "BYTES", "a size", Bytes{&v->size}},
           {"backend", "WORD", "a word", Choice{&v->word, {"auto", "uring", "epoll"}}},
-          {"cpus", "N,M", "cpus", CpuList{&v->cpus}}};
+          {"cpus", "N,M", "cpus", CpuList{&v->cpus}},
+          {"node", "N", "a number with a sign", Integer{&v->node, -1, 9}}};
 }
 
 Status Parse(Values* values, std::vector<std::string_view> args) {
@@ -36,7 +38,8 @@ Status Parse(Values* values, std::vector<std::string_view> args) {
 TEST(Flags, EveryKindOfValueIsSetWithEitherSpelling) {
   Values v;
   ASSERT_TRUE(Parse(&v, {"--crc", "--name=a=b", "--stream", "/x", "--stream=/y", "--count", "7",
-                         "--time-ms=250", "--size", "4MiB", "--backend", "epoll", "--cpus=0,-1"})
+                         "--time-ms=250", "--size", "4MiB", "--backend", "epoll", "--cpus=0,-1",
+                         "--node", "9"})
                   .ok());
   EXPECT_TRUE(v.crc);
   EXPECT_EQ(v.name, "a=b");
@@ -46,6 +49,7 @@ TEST(Flags, EveryKindOfValueIsSetWithEitherSpelling) {
   EXPECT_EQ(v.size, 4u << 20);
   EXPECT_EQ(v.word, "epoll");
   EXPECT_EQ(v.cpus, (std::vector<int>{0, -1}));
+  EXPECT_EQ(v.node, 9);
 }
 
 TEST(Flags, AnUnknownFlagIsRefusedWithTheNearestName) {
@@ -75,6 +79,10 @@ TEST(Flags, ValuesOutOfRangeOrOfAnotherKindAreRefusedWithTheCure) {
                                                   {"--backend", "iocp"},
                                                   {"--cpus", "0,,1"},
                                                   {"--cpus", "2000"},
+                                                  {"--node", "1,2"},
+                                                  {"--node", "10"},
+                                                  {"--node", "-2"},
+                                                  {"--node", ""},
                                                   {"--crc=yes"},
                                                   {"count", "1"},
                                                   {"--"}}) {

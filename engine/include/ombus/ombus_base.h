@@ -98,6 +98,22 @@ enum {
   OMBUS_BACKEND_EPOLL = 2
 };
 
+// What a producer or consumer in the ring is tuned for.
+enum {
+  OMBUS_PROFILE_THROUGHPUT = 0,  // most records a second; in a busy stream some wait for others
+  OMBUS_PROFILE_LATENCY = 1      // each record as early as possible
+};
+
+// What came of huge_pages, lock_memory and numa_node, as read back from the kernel.
+typedef struct ombus_memory_report {
+  uint64_t size;          // of this struct; set it before the call
+  uint64_t mapped_bytes;  // in whole pages
+  uint64_t huge_bytes;    // mapped by huge pages
+  uint64_t locked_bytes;
+  int32_t numa_node;  // that holds all pages looked at; -1: several, or unknown
+  uint32_t warnings;  // how many there are: something asked for is missing
+} ombus_memory_report;
+
 #ifdef __cplusplus
 }
 #endif

@@ -27,11 +27,23 @@ typedef struct ombus_consumer ombus_consumer;
 
 #define OMBUS_ANY_CONSUMER_INDEX UINT32_MAX
 
+// With which record a consumer starts.
+enum {
+  OMBUS_START_LIVE = 0,  // with what is published from now on
+  OMBUS_START_EPOCH_START =
+      1  // with the first of the producer's epoch, if all of them are still in
+         // the ring; else live, and missed_records says how many there were
+};
+
 typedef struct ombus_consumer_options {
   uint64_t size;            // of this struct; set by ombus_consumer_options_init
   const char* name;         // required
   uint32_t consumer_index;  // a line of one's own choice; OMBUS_ANY_CONSUMER_INDEX: any free one
   uint32_t reject_reorder;  // 1: report REORDER, as if the stream said so; 0
+  uint32_t start;           // an OMBUS_START_…; LIVE
+  uint32_t profile;         // an OMBUS_PROFILE_…; THROUGHPUT
+  uint32_t huge_pages;      // 1: our mapping in pages of 2 MiB; 0
+  uint32_t lock_memory;     // 1: our mapping is never swapped out; 0
 } ombus_consumer_options;
 
 typedef enum ombus_poll_result {
@@ -53,7 +65,7 @@ typedef enum ombus_poll_result {
 OMBUS_API void ombus_consumer_options_init(ombus_consumer_options* options,
                                            size_t size) OMBUS_NOEXCEPT;
 
-// Attaches and claims a line, starting at the live head. NULL on error: NOT_FOUND, UNAVAILABLE
+// Attaches and claims a line. NULL on error: INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 // (being created: try again), CORRUPT, VERSION_MISMATCH, ALREADY_EXISTS (index taken),
 // RESOURCE_EXHAUSTED (no free line). Allocates; system calls.
 OMBUS_API ombus_consumer* ombus_consumer_open(const ombus_consumer_options* options,
@@ -111,6 +123,8 @@ OMBUS_API uint64_t ombus_consumer_epoch(const ombus_consumer* consumer) OMBUS_NO
 OMBUS_API uint64_t ombus_consumer_wal_seq(const ombus_consumer* consumer) OMBUS_NOEXCEPT;  // last
 // What would have followed without the gap last reported.
 OMBUS_API uint64_t ombus_consumer_expected_wal_seq(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
+// Records of the epoch published before open that this consumer does not get; with EPOCH_START.
+OMBUS_API uint64_t ombus_consumer_missed_records(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
 // Records lost to evictions since the consumer was opened.
 OMBUS_API uint64_t ombus_consumer_lost_records(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
 OMBUS_API uint32_t ombus_consumer_payload_max(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
@@ -120,6 +134,14 @@ OMBUS_API uint64_t ombus_consumer_epoch_position(const ombus_consumer* consumer)
 OMBUS_API int ombus_consumer_epoch_changed(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
 // 1 if the name leads to another object now: close, and open again. A few system calls.
 OMBUS_API int ombus_consumer_replaced(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
+
+// Fills *report in, whose size the caller has set; INVALID_ARGUMENT for a NULL or a wrong size.
+OMBUS_API ombus_status ombus_consumer_memory(const ombus_consumer* consumer,
+                                             ombus_memory_report* report) OMBUS_NOEXCEPT;
+// Warning number index, what is missing, why, and the cure; NULL if there are no more. Lives as
+// long as the consumer.
+OMBUS_API const char* ombus_consumer_memory_warning(const ombus_consumer* consumer,
+                                                    uint32_t index) OMBUS_NOEXCEPT;
 
 #ifdef __cplusplus
 }

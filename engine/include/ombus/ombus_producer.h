@@ -28,6 +28,8 @@ typedef struct ombus_producer ombus_producer;
 // the publishing thread. Must not call the producer.
 typedef void (*ombus_backpressure_fn)(uint64_t head, uint64_t min_tail, void* context);
 
+#define OMBUS_PREFETCH_BY_PROFILE UINT32_MAX  // 8, or 2 with OMBUS_PROFILE_LATENCY
+
 typedef struct ombus_producer_options {
   uint64_t size;                       // of this struct; set by ombus_producer_options_init
   const char* name;                    // required
@@ -38,10 +40,14 @@ typedef struct ombus_producer_options {
   uint64_t staleness_ns;               // evict a consumer that blocks without progress; 0: never
   ombus_backpressure_fn backpressure;  // NULL: none
   void* backpressure_context;
-  uint32_t permissions;      // of the object; consumers need read and write; 0600
-  uint32_t unlink_on_close;  // 1: closing removes the name; 1
-  uint32_t reject_reorder;   // 1: all consumers report REORDER, asked or not; 0
-  uint32_t reserved;         // 0
+  uint32_t permissions;           // of the object; consumers need read and write; 0600
+  uint32_t unlink_on_close;       // 1: closing removes the name; 1
+  uint32_t reject_reorder;        // 1: all consumers report REORDER, asked or not; 0
+  uint32_t profile;               // an OMBUS_PROFILE_…; THROUGHPUT
+  uint32_t prefetch_ahead_slots;  // prefetched for writing, 0…64; OMBUS_PREFETCH_BY_PROFILE
+  uint32_t huge_pages;            // 1: the ring in pages of 2 MiB; 0
+  uint32_t lock_memory;           // 1: never swapped out; 0
+  int32_t numa_node;              // where its pages lie; -1: where they are
 } ombus_producer_options;
 
 typedef enum ombus_publish_result {
@@ -114,6 +120,14 @@ OMBUS_API uint64_t ombus_producer_min_tail(const ombus_producer* producer) OMBUS
 OMBUS_API int ombus_producer_superseded(const ombus_producer* producer) OMBUS_NOEXCEPT;
 // Consumers that hold the producer back. Looks at each line: not for every record.
 OMBUS_API uint32_t ombus_producer_live_consumers(const ombus_producer* producer) OMBUS_NOEXCEPT;
+
+// Fills *report in, whose size the caller has set; INVALID_ARGUMENT for a NULL or a wrong size.
+OMBUS_API ombus_status ombus_producer_memory(const ombus_producer* producer,
+                                             ombus_memory_report* report) OMBUS_NOEXCEPT;
+// Warning number index, what is missing, why, and the cure; NULL if there are no more. Lives as
+// long as the producer.
+OMBUS_API const char* ombus_producer_memory_warning(const ombus_producer* producer,
+                                                    uint32_t index) OMBUS_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,7 @@
 
 #include "ombus/record.h"
 #include "ombus/ring_layout.h"
+#include "ombus/ring_memory.h"
 #include "ombus/ring_profile.h"
 #include "ombus/status.h"
 
@@ -45,6 +46,7 @@ struct ConsumerOptions {
   // With kThroughput a poll within a run of records, close behind the producer, may wait 0.4 µs
   // once for more to come; a record that comes alone never waits.
   RingProfile profile = RingProfile::kThroughput;
+  MemoryOptions memory = {};  // huge pages and locking, for our mapping
 };
 
 enum class [[nodiscard]] PollResult : uint8_t{
@@ -130,6 +132,7 @@ class OMBUS_API Consumer {
   }
   bool replaced() const;  // the name belongs to another object now; a few system calls
   uint32_t payload_max() const { return payload_max_; }
+  const MemoryReport& memory() const;  // what came of ConsumerOptions::memory
 
  private:
   struct Cold;  // what only the slow halves need

@@ -20,6 +20,7 @@
 
 #include "ombus/record.h"
 #include "ombus/ring_layout.h"
+#include "ombus/ring_memory.h"
 #include "ombus/ring_profile.h"
 #include "ombus/status.h"
 
@@ -44,6 +45,7 @@ struct ProducerOptions {
   RingProfile profile = RingProfile::kThroughput;
   // How many slots ahead a publish prefetches for writing, 0…64; kByProfile: 8, or 2 with kLatency.
   uint32_t prefetch_ahead_slots = kByProfile;
+  MemoryOptions memory = {};    // huge pages, locking, NUMA node
   uint32_t permissions = 0600;  // of the object; consumers need read and write
   bool unlink_on_close = true;  // whether Close removes the name
 };
@@ -101,6 +103,7 @@ class OMBUS_API Producer {
   // Whether another producer owns the stream now: nobody would read what is published here.
   bool superseded() const { return header_->epoch.load(std::memory_order_relaxed) != epoch_; }
   const std::string& name() const;
+  const MemoryReport& memory() const;  // what came of ProducerOptions::memory
 
  private:
   struct Cold;  // what only the slow halves need

@@ -1,0 +1,187 @@
+#include "ring/memory_tuning.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25  // Linux 6.1
+#endif
+
+namespace ombus {
+namespace {
+
+// From linux/mempolicy.h: the library that wraps these two calls would be all we use of it.
+constexpr int kMpolBind = 2;
+constexpr unsigned kMpolMfMove = 2;
+constexpr int kNumaNodesMax = 1024;
+constexpr size_t kPagesLookedAt = 512;
+
+std::string NameOfError(int error) {
+  const char* name = strerrorname_np(error);
+  return name != nullptr ? name : std::to_string(error);
+}
+
+std::string ReadWord(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::string Of(uint64_t got, uint64_t wanted) {
+  return std::to_string(got) + " of " + std::to_string(wanted) + " bytes";
+}
+
+// Empty: it went well.
+std::string WhyNotHuge(std::byte* memory, uint64_t bytes) {
+  const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
+  if (whole == 0) return "the ring is smaller than a page of 2 MiB; raise capacity";
+  // Asks for them where the mount says huge=advise; elsewhere it changes nothing.
+  (void)madvise(memory, bytes, MADV_HUGEPAGE);
+  int tries = 3;  // EAGAIN: a page was in use this moment
+  while (madvise(memory, whole, MADV_COLLAPSE) != 0) {
+    if (errno == EAGAIN && --tries > 0) continue;
+    const int error = errno;
+    if (error == EINVAL) {
+      return "madvise(MADV_COLLAPSE): EINVAL; needs Linux 6.1 and transparent huge pages, or mount "
+             "-o remount,huge=within_size /dev/shm (shmem_enabled is \"" +
+             ReadWord("/sys/kernel/mm/transparent_hugepage/shmem_enabled") + "\")";
+    }
+    return "madvise(MADV_COLLAPSE): " + NameOfError(error) +
+           "; too little unfragmented memory is free: create the ring early, or free some "
+           "(echo 1 > /proc/sys/vm/compact_memory)";
+  }
+  return {};
+}
+
+std::string WhyNotLocked(std::byte* memory, uint64_t bytes) {
+  if (mlock(memory, bytes) == 0) return {};
+  const int error = errno;
+  struct rlimit limit = {};
+  (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+  return "mlock: " + NameOfError(error) + "; the limit is " + std::to_string(limit.rlim_cur) +
+         " bytes for all that this process locks: raise it (ulimit -l, LimitMEMLOCK=) or grant "
+         "CAP_IPC_LOCK";
+}
+
+std::string WhyNotBound(std::byte* memory, uint64_t bytes, int node) {
+  if (node >= kNumaNodesMax) return "numa_node " + std::to_string(node) + ": at most 1023";
+  constexpr size_t kWordBits = 8 * sizeof(unsigned long);
+  std::array<unsigned long, kNumaNodesMax / kWordBits> mask = {};
+  mask[static_cast<size_t>(node) / kWordBits] |= 1ul << (static_cast<size_t>(node) % kWordBits);
+  if (syscall(SYS_mbind, memory, bytes, kMpolBind, mask.data(), kNumaNodesMax + 1, kMpolMfMove) ==
+      0) {
+    return {};
+  }
+  const int error = errno;
+  return "mbind: " + NameOfError(error) + "; this process may use the nodes " +
+         ReadWord("/sys/devices/system/node/has_memory") + " at most (numactl --hardware)";
+}
+
+// The node that holds all of some pages, evenly spread; -1 if there are several or none is known.
+int NodeOf(std::byte* memory, uint64_t bytes) {
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t pages = (bytes + page - 1) / page;
+  const size_t count = static_cast<size_t>(std::min<uint64_t>(pages, kPagesLookedAt));
+  std::array<void*, kPagesLookedAt> addresses;
+  std::array<int, kPagesLookedAt> nodes;
+  for (size_t i = 0; i < count; ++i) addresses[i] = memory + i * pages / count * page;
+  if (syscall(SYS_move_pages, 0, count, addresses.data(), nullptr, nodes.data(), 0) != 0) return -1;
+  for (size_t i = 0; i < count; ++i) {
+    if (nodes[i] < 0 || nodes[i] != nodes[0]) return -1;
+  }
+  return nodes[0];
+}
+
+void Warn(const char* what, const std::string& why, MemoryReport* report) {
+  report->warnings.push_back(std::string(what) + ": " + why);
+}
+
+// The figures decide, not the calls' results: a call may succeed and do little.
+void Judge(const MemoryOptions& options, uint64_t bytes, const std::string& not_huge,
+           const std::string& not_locked, const std::string& not_bound, MemoryReport* report) {
+  const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
+  if (options.huge_pages && (whole == 0 || report->huge_bytes < whole)) {
+    Warn("huge pages", Of(report->huge_bytes, bytes) + (not_huge.empty() ? "" : "; " + not_huge),
+         report);
+  }
+  if (options.lock && report->locked_bytes < bytes) {
+    Warn("lock", Of(report->locked_bytes, bytes) + (not_locked.empty() ? "" : "; " + not_locked),
+         report);
+  }
+  if (options.numa_node >= 0 && (!not_bound.empty() || report->numa_node != options.numa_node)) {
+    Warn("numa node",
+         not_bound.empty() ? "pages are on node " + std::to_string(report->numa_node) +
+                                 " (-1: several), not on " + std::to_string(options.numa_node)
+                           : not_bound,
+         report);
+  }
+}
+
+// "Locked:    8 kB" as bytes.
+bool TakeField(std::string_view line, std::string_view name, uint64_t* bytes) {
+  if (!line.starts_with(name)) return false;
+  line.remove_prefix(name.size());
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  uint64_t kib = 0;
+  (void)std::from_chars(line.data(), line.data() + line.size(), kib);
+  *bytes += kib * 1024;
+  return true;
+}
+
+}  // namespace
+
+MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
+  MemoryReport report;
+  bool ours = false;
+  for (std::string line; std::getline(smaps, line);) {
+    uint64_t start = 0;
+    const char* const end = line.data() + line.size();
+    const auto [stop, error] = std::from_chars(line.data(), end, start, 16);
+    if (error == std::errc() && stop != end && *stop == '-') {
+      if (ours) break;
+      ours = start == address;
+      continue;
+    }
+    if (!ours) continue;
+    if (TakeField(line, "Size:", &report.mapped_bytes)) continue;
+    if (TakeField(line, "ShmemPmdMapped:", &report.huge_bytes)) continue;
+    if (TakeField(line, "FilePmdMapped:", &report.huge_bytes)) continue;
+    TakeField(line, "Locked:", &report.locked_bytes);
+  }
+  return report;
+}
+
+MemoryReport TuneMemory(std::byte* memory, uint64_t bytes, const MemoryOptions& options) {
+  if (!options.huge_pages && !options.lock && options.numa_node < 0) {
+    MemoryReport report;
+    report.mapped_bytes = bytes;
+    return report;
+  }
+  std::string not_bound, not_huge, not_locked;
+  if (options.numa_node >= 0) not_bound = WhyNotBound(memory, bytes, options.numa_node);
+  if (options.huge_pages) not_huge = WhyNotHuge(memory, bytes);
+  if (options.lock) not_locked = WhyNotLocked(memory, bytes);
+  std::ifstream smaps("/proc/self/smaps");
+  MemoryReport report = ReadSmaps(smaps, reinterpret_cast<uint64_t>(memory));
+  if (report.mapped_bytes == 0) {
+    report.mapped_bytes = bytes;
+    Warn("memory", "/proc/self/smaps cannot be read, so what was got is not known", &report);
+  }
+  report.numa_node = NodeOf(memory, bytes);
+  Judge(options, bytes, not_huge, not_locked, not_bound, &report);
+  return report;
+}
+
+}  // namespace ombus

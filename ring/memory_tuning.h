@@ -1,0 +1,29 @@
+// TuneMemory: huge pages, locking and NUMA placement of a mapped ring, and reading back what came
+// of it.
+//
+// Threads: the owner's. Cost: some milliseconds per 100 MiB where something is asked for; reads
+// /proc/self/smaps.
+#ifndef OMBUS_RING_MEMORY_TUNING_H_
+#define OMBUS_RING_MEMORY_TUNING_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <istream>
+
+#include "ombus/ring_memory.h"
+
+namespace ombus {
+
+inline constexpr uint64_t kHugePageBytes = 2 << 20;
+
+// memory: the start of a mapping of bytes, at a multiple of kHugePageBytes where bytes reach that.
+// With default options nothing is done and only mapped_bytes is known.
+MemoryReport TuneMemory(std::byte* memory, uint64_t bytes, const MemoryOptions& options);
+
+// What smaps (proc(5)) says of the mapping that begins at address: mapped, huge and locked bytes.
+// All 0 if it is not there.
+MemoryReport ReadSmaps(std::istream& smaps, uint64_t address);
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_MEMORY_TUNING_H_

@@ -1,0 +1,119 @@
+#include "ring/memory_tuning.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "tests/ring/child_process.h"
+#include "tests/ring/ring_fixture.h"
+
+namespace ombus {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class RingMemory : public RingFixture {};
+
+// 4 MiB of slots and a header: two whole huge pages and some.
+constexpr ProducerOptions kFourMiB = {.capacity = 16384, .slot_size = 256};
+
+TEST(Smaps, IsReadForTheMappingAtTheAddressAlone) {
+  std::istringstream smaps(
+      "7f0000000000-7f0000200000 rw-s 00000000 00:1b 1   /dev/shm/a\n"
+      "Size:               2048 kB\n"
+      "Locked:             2048 kB\n"
+      "7f0000400000-7f0000804000 rw-s 00000000 00:1b 2   /dev/shm/b\n"
+      "Size:               4112 kB\n"
+      "ShmemPmdMapped:     4096 kB\n"
+      "FilePmdMapped:         0 kB\n"
+      "Locked:               16 kB\n"
+      "VmFlags: rd wr\n"
+      "7f0000a00000-7f0000a04000 rw-s 00000000 00:1b 3   /dev/shm/c\n"
+      "Size:                 16 kB\n");
+  const MemoryReport report = ReadSmaps(smaps, 0x7f0000400000);
+  EXPECT_EQ(report.mapped_bytes, 4112u * 1024);
+  EXPECT_EQ(report.huge_bytes, 4096u * 1024);
+  EXPECT_EQ(report.locked_bytes, 16u * 1024);
+  std::istringstream nothing("7f0000000000-");
+  EXPECT_EQ(ReadSmaps(nothing, 1).mapped_bytes, 0u);
+}
+
+TEST_F(RingMemory, IsLeftAloneWithoutARequest) {
+  auto producer = MakeProducer();
+  EXPECT_EQ(producer->memory().mapped_bytes, 4096u + 8 * 64 + 4096 * 256);
+  EXPECT_THAT(producer->memory().warnings, IsEmpty());
+}
+
+// Whether there are huge pages is the kernel's to say; that report and warnings agree is ours.
+TEST_F(RingMemory, OfHugePagesIsReadBackAndAShortfallHasACause) {
+  ProducerOptions options = kFourMiB;
+  options.memory.huge_pages = true;
+  auto producer = MakeProducer(options);
+  auto consumer = MakeConsumer({.memory = {.huge_pages = true}});
+  for (const MemoryReport& report : {producer->memory(), consumer->memory()}) {
+    EXPECT_GE(report.mapped_bytes, 4u << 20);
+    if (report.huge_bytes == 4u << 20) {
+      EXPECT_THAT(report.warnings, IsEmpty());
+    } else {
+      EXPECT_THAT(report.warnings, ElementsAre(HasSubstr("huge pages: ")));
+    }
+  }
+  ASSERT_EQ(producer->TryPublish({.wal_seq = 7}), PublishResult::kOk);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+}
+
+TEST_F(RingMemory, TooSmallForHugePagesSaysSo) {
+  auto producer = MakeProducer({.capacity = 64, .memory = {.huge_pages = true}});
+  EXPECT_THAT(producer->memory().warnings, ElementsAre(HasSubstr("smaller than a page of 2 MiB")));
+}
+
+TEST_F(RingMemory, IsLockedOnRequest) {
+  auto producer = MakeProducer({.capacity = 64, .memory = {.lock = true}});
+  const MemoryReport& report = producer->memory();
+  EXPECT_EQ(report.warnings.empty(), report.locked_bytes >= 4096 + 8 * 64 + 64 * 256);
+}
+
+TEST_F(RingMemory, BeyondTheLimitOfLockingIsAWarningThatNamesTheLimit) {
+  ChildProcess child([&](ChildProcess::Parent&) {
+    const struct rlimit none = {};
+    if (setrlimit(RLIMIT_MEMLOCK, &none) != 0) return 1;
+    if (getuid() == 0 && setresuid(65534, 65534, 65534) != 0) return 77;
+    auto producer =
+        Producer::Create({.name = name_.str(), .capacity = 64, .memory = {.lock = true}});
+    if (!producer.ok()) return 2;
+    const MemoryReport& report = (*producer)->memory();
+    const bool told = report.warnings.size() == 1 &&
+                      report.warnings[0].find("the limit is 0 bytes") != std::string::npos;
+    return told && report.locked_bytes == 0 ? 0 : 3;
+  });
+  const int code = child.Wait();
+  if (code == 77) GTEST_SKIP() << "root cannot give up its rights here";
+  EXPECT_EQ(code, 0);
+}
+
+TEST_F(RingMemory, IsBoundToANodeAndReadBack) {
+  auto producer = MakeProducer({.memory = {.numa_node = 0}});
+  const MemoryReport& report = producer->memory();
+  if (report.numa_node == 0) {
+    EXPECT_THAT(report.warnings, IsEmpty());
+  } else {  // no NUMA in this kernel, or the sandbox forbids it
+    EXPECT_THAT(report.warnings, ElementsAre(HasSubstr("numa node: ")));
+  }
+}
+
+TEST_F(RingMemory, OfANodeThatIsNotThereIsAWarning) {
+  auto producer = MakeProducer({.memory = {.numa_node = 1000}});
+  EXPECT_THAT(producer->memory().warnings, ElementsAre(HasSubstr("mbind: ")));
+  producer = nullptr;
+  producer = MakeProducer({.memory = {.numa_node = 5000}});
+  EXPECT_THAT(producer->memory().warnings, ElementsAre(HasSubstr("at most 1023")));
+}
+
+}  // namespace
+}  // namespace ombus
