@@ -68,7 +68,7 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   const Result<Geometry> geometry = MapRing(cold->object);
   if (!geometry.ok()) return geometry.status();
   cold->geometry = *geometry;
-  cold->memory = TuneMemory(cold->object.memory(), geometry->total_bytes(), options.memory);
+  cold->memory = TuneMemory(cold->object, geometry->total_bytes(), options.memory);
   cold->opener = getpid();
   cold->looks_before_head = kLooksBeforeHead;
   if (options.profile == RingProfile::kThroughput) {

@@ -12,7 +12,7 @@ Status Invalid(std::string message) {
 Status Corrupt(const std::string& name, const std::string& what) {
   return Status(StatusCode::kCorrupt, "attach \"" + name + "\": " + what +
                                           "; it is no ombus stream or it is damaged: let its "
-                                          "producer create it again, or remove it from /dev/shm");
+                                          "producer create it again, or remove its file");
 }
 
 // One access, whatever the compiler would make of a plain one: the header is shared with strangers,
@@ -58,11 +58,20 @@ Status CheckRingName(const std::string& name) {
   if (name.size() > kRingNameBytesMax) {
     return Invalid(call + "is " + std::to_string(name.size()) + " bytes long; at most 255");
   }
-  if (name.find('/', 1) != std::string::npos) return Invalid(call + "has a second slash");
   if (name.find('\0') != std::string::npos) return Invalid(call + "contains a zero byte");
-  if (name == "/." || name == "/..") return Invalid(call + "is a directory");
+  if (name.ends_with('/') || name.ends_with("/.") || name.ends_with("/..")) {
+    return Invalid(call + "is a directory");
+  }
+  // One spelling for a path, so that no two names lead to the same stream.
+  for (const char* part : {"//", "/./", "/../"}) {
+    if (name.find(part) != std::string::npos) {
+      return Invalid(call + "contains \"" + part + "\"; write the path without it");
+    }
+  }
   return Status();
 }
+
+bool RingNameIsPath(const std::string& name) { return name.find('/', 1) != std::string::npos; }
 
 void WriteGeometry(const Geometry& geometry, RingHeader& header) {
   WriteOnce(header.version, kRingVersion);

@@ -41,8 +41,9 @@ struct Geometry {
 // kInvalidArgument, saying which value is wrong and what is allowed.
 Status CheckGeometry(const Geometry& geometry);
 
-// A slash, then 1…254 bytes without a slash, and not "/." or "/..".
+// A slash, then 1…254 bytes: a name in /dev/shm, or with further slashes the path of a file.
 Status CheckRingName(const std::string& name);
+bool RingNameIsPath(const std::string& name);
 
 // Writes all that ReadGeometry reads, but for the magic.
 void WriteGeometry(const Geometry& geometry, RingHeader& header);

@@ -12,7 +12,7 @@ Result<Geometry> MapRing(ShmObject& object) {
   if (object.file_bytes() < kHeaderPageBytes) {
     return Status(StatusCode::kCorrupt,
                   prefix + "truncated to " + std::to_string(object.file_bytes()) +
-                      " bytes; let its producer create it again, or remove it from /dev/shm");
+                      " bytes; let its producer create it again, or remove " + object.path());
   }
   if (Status status = object.Map(kHeaderPageBytes); !status.ok()) return status;
   const Result<Geometry> geometry =

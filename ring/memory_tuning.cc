@@ -145,6 +145,7 @@ bool TakeField(std::string_view line, std::string_view name, uint64_t* bytes) {
 MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
   MemoryReport report;
   bool ours = false;
+  uint64_t hugetlb = 0;
   for (std::string line; std::getline(smaps, line);) {
     uint64_t start = 0;
     const char* const end = line.data() + line.size();
@@ -158,20 +159,28 @@ MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
     if (TakeField(line, "Size:", &report.mapped_bytes)) continue;
     if (TakeField(line, "ShmemPmdMapped:", &report.huge_bytes)) continue;
     if (TakeField(line, "FilePmdMapped:", &report.huge_bytes)) continue;
+    if (TakeField(line, "Shared_Hugetlb:", &hugetlb)) continue;
+    if (TakeField(line, "Private_Hugetlb:", &hugetlb)) continue;
     TakeField(line, "Locked:", &report.locked_bytes);
   }
+  report.huge_bytes += hugetlb;
+  report.locked_bytes = std::max(report.locked_bytes, hugetlb);  // such pages stay in memory
   return report;
 }
 
-MemoryReport TuneMemory(std::byte* memory, uint64_t bytes, const MemoryOptions& options) {
-  if (!options.huge_pages && !options.lock && options.numa_node < 0) {
+MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOptions& options) {
+  std::byte* const memory = object.memory();
+  const bool huge = object.OnHugePages();
+  if (!options.huge_pages && !options.lock && options.numa_node < 0 && !huge) {
     MemoryReport report;
     report.mapped_bytes = bytes;
     return report;
   }
   std::string not_bound, not_huge, not_locked;
-  if (options.numa_node >= 0) not_bound = WhyNotBound(memory, bytes, options.numa_node);
-  if (options.huge_pages) not_huge = WhyNotHuge(memory, bytes);
+  if (options.numa_node >= 0) {
+    not_bound = WhyNotBound(memory, object.mapped_bytes(), options.numa_node);
+  }
+  if (options.huge_pages && !huge) not_huge = WhyNotHuge(memory, bytes);
   if (options.lock) not_locked = WhyNotLocked(memory, bytes);
   std::ifstream smaps("/proc/self/smaps");
   MemoryReport report = ReadSmaps(smaps, reinterpret_cast<uint64_t>(memory));

@@ -6,19 +6,19 @@
 #ifndef OMBUS_RING_MEMORY_TUNING_H_
 #define OMBUS_RING_MEMORY_TUNING_H_
 
-#include <cstddef>
 #include <cstdint>
 #include <istream>
 
 #include "ombus/ring_memory.h"
+#include "ring/shm_object.h"
 
 namespace ombus {
 
 inline constexpr uint64_t kHugePageBytes = 2 << 20;
 
-// memory: the start of a mapping of bytes, at a multiple of kHugePageBytes where bytes reach that.
-// With default options nothing is done and only mapped_bytes is known.
-MemoryReport TuneMemory(std::byte* memory, uint64_t bytes, const MemoryOptions& options);
+// object: mapped, at a multiple of kHugePageBytes where it is as long as that. bytes: of the ring
+// in it. With default options nothing is done and only mapped_bytes is known, but for a hugetlbfs.
+MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOptions& options);
 
 // What smaps (proc(5)) says of the mapping that begins at address: mapped, huge and locked bytes.
 // All 0 if it is not there.

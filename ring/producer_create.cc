@@ -151,7 +151,7 @@ Status DisplaceOwner(ShmObject& object) {
 Status CheckOurs(const ShmObject& object) {
   const std::string prefix = "create \"" + object.name() + "\": ";
   const std::string cure =
-      "; choose another name, or remove /dev/shm" + object.name() + " if nobody needs it";
+      "; choose another name, or remove " + object.path() + " if nobody needs it";
   uint32_t words[2] = {0, 0};  // magic and version
   const ssize_t got = pread(object.fd(), words, sizeof words, 0);
   if (got < 0) return SystemError("pread", object.name(), errno);
@@ -259,7 +259,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->options = options;
   cold->geometry = geometry;
   cold->object = std::move(*object);
-  cold->memory = TuneMemory(cold->object.memory(), geometry.total_bytes(), options.memory);
+  cold->memory = TuneMemory(cold->object, geometry.total_bytes(), options.memory);
   cold->watches.resize(geometry.max_consumers);
   cold->creator = getpid();
   cold->first_lap_end = head + geometry.capacity;

@@ -1,6 +1,7 @@
 #include "ring/shm_object.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -8,14 +9,44 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <fstream>
 #include <utility>
 
 #include "ring/base/above_stdio.h"
+#include "ring/geometry.h"
 #include "ring/memory_tuning.h"
 #include "ring/system_error.h"
 
 namespace ombus {
 namespace {
+
+uint64_t UpTo(uint64_t multiple, uint64_t bytes) {
+  return (bytes + multiple - 1) / multiple * multiple;
+}
+
+// shm_open's own flags for paths, too: no symbolic link, and no waiting where it is a pipe.
+int OpenNamed(const std::string& name, int flags, mode_t mode) {
+  if (!RingNameIsPath(name)) return shm_open(name.c_str(), flags, mode);
+  return open(name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+// A file that a disk is behind is no memory: its pages are written out again and again.
+Status CheckInMemory(const std::string& name, const struct statfs& fs) {
+  if (fs.f_type == TMPFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC) return Status();
+  return Status(StatusCode::kInvalidArgument,
+                "open \"" + name +
+                    "\": not on a file system in memory; choose a path on a hugetlbfs or a tmpfs, "
+                    "or a name without a second slash, which is in /dev/shm");
+}
+
+// Before a file is created in the wrong place.
+Status CheckPlaceOf(const std::string& path) {
+  struct statfs fs = {};
+  if (statfs(path.substr(0, path.rfind('/')).c_str(), &fs) != 0) {
+    return SystemError("statfs", path, errno, "mount a hugetlbfs or a tmpfs there");
+  }
+  return CheckInMemory(path, fs);
+}
 
 Status NoRoom(const std::string& name, int fd, uint64_t bytes) {
   struct statfs fs = {};
@@ -23,24 +54,38 @@ Status NoRoom(const std::string& name, int fd, uint64_t bytes) {
   if (fstatfs(fd, &fs) == 0) {
     available = std::to_string(uint64_t{fs.f_bavail} * static_cast<uint64_t>(fs.f_bsize));
   }
+  const std::string place = RingNameIsPath(name) ? name.substr(0, name.rfind('/')) : "/dev/shm";
   return Status(StatusCode::kResourceExhausted,
                 "posix_fallocate \"" + name + "\": ENOSPC; needs " + std::to_string(bytes) +
-                    " bytes, /dev/shm has " + available +
+                    " bytes, " + place + " has " + available +
                     " free: remove old objects, lower capacity or slot_size, or enlarge it "
-                    "(mount -o remount,size=… /dev/shm)");
+                    "(mount -o remount,size=… " +
+                    place + ")");
 }
 
-// Room for bytes at a multiple of a huge page, held by an empty mapping; null if there is none.
+Status NoHugePages(const std::string& name, uint64_t page_bytes, uint64_t pages) {
+  const std::string pool =
+      "/sys/kernel/mm/hugepages/hugepages-" + std::to_string(page_bytes / 1024) + "kB/";
+  std::string free_pages;
+  std::getline(std::ifstream(pool + "free_hugepages") >> std::ws, free_pages);
+  return Status(StatusCode::kResourceExhausted,
+                "posix_fallocate \"" + name + "\": ENOSPC; needs " + std::to_string(pages) +
+                    " huge pages of " + std::to_string(page_bytes / 1024) + " KiB, " +
+                    (free_pages.empty() ? "an unknown number" : free_pages) +
+                    " of the pool are free: reserve more (echo N > " + pool +
+                    "nr_hugepages), raise the mount's size=, or lower capacity or slot_size");
+}
+
+// Room for bytes, whole pages, at a multiple of a huge page, held by an empty mapping; null if
+// there is none.
 std::byte* FindAlignedPlace(uint64_t bytes) {
-  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  const uint64_t whole = (bytes + page - 1) / page * page;
-  void* memory = mmap(nullptr, whole + kHugePageBytes, PROT_NONE,
+  void* memory = mmap(nullptr, bytes + kHugePageBytes, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) return nullptr;
   auto* const begin = static_cast<std::byte*>(memory);
   const uint64_t before = -reinterpret_cast<uint64_t>(begin) % kHugePageBytes;
   if (before > 0) munmap(begin, before);
-  if (before < kHugePageBytes) munmap(begin + before + whole, kHugePageBytes - before);
+  if (before < kHugePageBytes) munmap(begin + before + bytes, kHugePageBytes - before);
   return begin + before;
 }
 
@@ -53,6 +98,7 @@ ShmObject& ShmObject::operator=(ShmObject&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(inode_, other.inode_);
   std::swap(file_bytes_, other.file_bytes_);
+  std::swap(page_bytes_, other.page_bytes_);
   std::swap(memory_, other.memory_);
   std::swap(mapped_bytes_, other.mapped_bytes_);
   return *this;
@@ -73,20 +119,34 @@ Result<ShmObject> ShmObject::OpenOrCreate(const std::string& name, uint32_t perm
 
 Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, int flags,
                                       mode_t mode) {
+  const bool is_path = RingNameIsPath(name);
+  if (is_path && (flags & O_CREAT) != 0) {
+    if (Status status = CheckPlaceOf(name); !status.ok()) return status;
+  }
   ShmObject object;
   object.name_ = name;
   object.access_ = access;
-  object.fd_ = AboveStdio(shm_open(name.c_str(), flags, mode));  // close-on-exec by itself
-  if (object.fd_ < 0) return SystemError("shm_open", name, errno);
+  object.fd_ = AboveStdio(OpenNamed(name, flags, mode));  // close-on-exec by itself
+  if (object.fd_ < 0) return SystemError(is_path ? "open" : "shm_open", name, errno);
+  struct statfs fs = {};
+  if (fstatfs(object.fd_, &fs) != 0) return SystemError("fstatfs", name, errno);
+  if (is_path) {
+    if (Status status = CheckInMemory(name, fs); !status.ok()) return status;
+  }
+  object.page_bytes_ =
+      static_cast<uint64_t>(fs.f_type == HUGETLBFS_MAGIC ? fs.f_bsize : sysconf(_SC_PAGESIZE));
   struct stat info = {};
   if (fstat(object.fd_, &info) != 0) return SystemError("fstat", name, errno);
   if (!S_ISREG(info.st_mode)) {
     return Status(StatusCode::kCorrupt,
-                  "shm_open \"" + name + "\": not a regular file; remove it from /dev/shm");
+                  (is_path ? "open \"" : "shm_open \"") + name +
+                      "\": not a regular file; remove it, or choose another name");
   }
   object.device_ = info.st_dev;
   object.inode_ = info.st_ino;
   object.file_bytes_ = static_cast<uint64_t>(info.st_size);
+  // Of a huge page that the file ends within, nothing can be touched.
+  if (fs.f_type == HUGETLBFS_MAGIC) object.file_bytes_ -= object.file_bytes_ % object.page_bytes_;
   return object;
 }
 
@@ -99,10 +159,12 @@ Status ShmObject::Reserve(uint64_t bytes) {
                        "needs " + std::to_string(bytes) + " bytes, the file size limit is " +
                            std::to_string(limit.rlim_cur) + ": raise it (ulimit -f)");
   }
+  if (OnHugePages()) bytes = UpTo(page_bytes_, bytes);
   int error;
   do {
     error = posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
   } while (error == EINTR);
+  if (error == ENOSPC && OnHugePages()) return NoHugePages(name_, page_bytes_, bytes / page_bytes_);
   if (error == ENOSPC) return NoRoom(name_, fd_, bytes);
   if (error != 0) return SystemError("posix_fallocate", name_, error);
   file_bytes_ = bytes;
@@ -111,10 +173,13 @@ Status ShmObject::Reserve(uint64_t bytes) {
 
 Status ShmObject::Map(uint64_t bytes) {
   Unmap();
+  bytes = UpTo(page_bytes_, bytes);
   const int protection = access_ == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   // Populated: the memory is there already, and the hot path shall not take the page faults.
   const int flags = MAP_SHARED | MAP_POPULATE;
-  std::byte* place = bytes < kHugePageBytes ? nullptr : FindAlignedPlace(bytes);
+  // Huge pages of a hugetlbfs the kernel aligns itself.
+  const bool align = bytes >= kHugePageBytes && !OnHugePages();
+  std::byte* place = align ? FindAlignedPlace(bytes) : nullptr;
   void* memory =
       mmap(place, bytes, protection, place == nullptr ? flags : flags | MAP_FIXED, fd_, 0);
   if (memory == MAP_FAILED) {
@@ -132,7 +197,7 @@ void ShmObject::Unmap() {
 }
 
 bool ShmObject::OwnsName() const {
-  const int fd = shm_open(name_.c_str(), O_RDONLY, 0);
+  const int fd = OpenNamed(name_, O_RDONLY, 0);
   if (fd < 0) return false;
   struct stat info = {};
   const bool same = fstat(fd, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_;
@@ -140,6 +205,18 @@ bool ShmObject::OwnsName() const {
   return same;
 }
 
-void ShmObject::Unlink() const { (void)shm_unlink(name_.c_str()); }
+void ShmObject::Unlink() const {
+  if (RingNameIsPath(name_)) {
+    (void)unlink(name_.c_str());
+  } else {
+    (void)shm_unlink(name_.c_str());
+  }
+}
+
+std::string ShmObject::path() const { return RingNameIsPath(name_) ? name_ : "/dev/shm" + name_; }
+
+bool ShmObject::OnHugePages() const {
+  return page_bytes_ > static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
 
 }  // namespace ombus

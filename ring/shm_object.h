@@ -1,5 +1,6 @@
 // ShmObject: an open POSIX shared-memory object and its mapping. Every handle has its own open file
-// description, since that is what owns the byte locks.
+// description, since that is what owns the byte locks. A name with more than one slash is the path
+// of a file, on a hugetlbfs or a tmpfs of one's own.
 //
 // Threads: one at a time. Not for: what is inside; see geometry.h and ombus/ring_layout.h.
 #ifndef OMBUS_RING_SHM_OBJECT_H_
@@ -32,17 +33,22 @@ class ShmObject {
 
   int fd() const { return fd_; }
   const std::string& name() const { return name_; }
+  std::string path() const;                            // as a file, for people
   uint64_t file_bytes() const { return file_bytes_; }  // when opened, or as reserved
+  uint64_t page_bytes() const { return page_bytes_; }  // a huge page's on a hugetlbfs
   uint64_t inode() const { return inode_; }
 
-  // Gives an empty object its size and its memory, so that a full /dev/shm is an error here and not
-  // a SIGBUS later.
+  // Gives an empty object its size and its memory, so that a full /dev/shm, or a pool of huge pages
+  // that is used up, is an error here and not a SIGBUS later.
   Status Reserve(uint64_t bytes);
 
   // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes().
   Status Map(uint64_t bytes);
   RingHeader* header() const { return reinterpret_cast<RingHeader*>(memory_); }
   std::byte* memory() const { return memory_; }
+  uint64_t mapped_bytes() const { return mapped_bytes_; }  // whole pages
+
+  bool OnHugePages() const;  // on a hugetlbfs: all of its pages are huge, and never swapped out
 
   // Whether the name still leads to this object.
   bool OwnsName() const;
@@ -58,6 +64,7 @@ class ShmObject {
   uint64_t device_ = 0;
   uint64_t inode_ = 0;
   uint64_t file_bytes_ = 0;
+  uint64_t page_bytes_ = 4096;
   std::byte* memory_ = nullptr;
   uint64_t mapped_bytes_ = 0;
 };

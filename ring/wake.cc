@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,8 +53,11 @@ void WakeSleepers(RingHeader& header, int fd) {
   }
   if ((bits & kWaiterFile) != 0) {
     // A store through the mapping raises no IN_MODIFY, a write through the file does.
-    const ssize_t written = pwrite(fd, &word, sizeof word, offsetof(RingHeader, wake_touch));
-    (void)written;  // if refused, sleepers wake by their own timeout
+    // A hugetlbfs takes no writes, but new times, which raise IN_ATTRIB. If both are refused,
+    // sleepers wake by their own timeout.
+    if (pwrite(fd, &word, sizeof word, offsetof(RingHeader, wake_touch)) < 0) {
+      (void)futimens(fd, nullptr);
+    }
   }
 }
 
@@ -64,7 +68,7 @@ Result<int> OpenWakeDescriptor(int object_fd, const char* name) {
   if (fd < 0) {
     return SystemError("inotify_init1", name, errno, "raise fs.inotify.max_user_instances");
   }
-  if (inotify_add_watch(fd, path.c_str(), IN_MODIFY) < 0) {
+  if (inotify_add_watch(fd, path.c_str(), IN_MODIFY | IN_ATTRIB) < 0) {
     const int error = errno;
     close(fd);
     return SystemError("inotify_add_watch", name, error,

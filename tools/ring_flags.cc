@@ -45,8 +45,8 @@ void TellMemory(std::string_view command, const MemoryOptions& asked, const Memo
   for (const std::string& warning : got.warnings) {
     std::fprintf(stderr, "ombus %.*s: warning: %s\n", length, command.data(), warning.c_str());
   }
-  if (!asked.huge_pages && !asked.lock && asked.numa_node < 0) return;
-  std::fprintf(stderr, "ombus %.*s: ring of %s bytes: %s in pages of 2 MiB, %s locked, node %s\n",
+  if (!asked.huge_pages && !asked.lock && asked.numa_node < 0 && got.huge_bytes == 0) return;
+  std::fprintf(stderr, "ombus %.*s: ring of %s bytes: %s in huge pages, %s locked, node %s\n",
                length, command.data(), WithThousands(got.mapped_bytes).c_str(),
                WithThousands(got.huge_bytes).c_str(), WithThousands(got.locked_bytes).c_str(),
                got.numa_node < 0 ? "unknown" : std::to_string(got.numa_node).c_str());

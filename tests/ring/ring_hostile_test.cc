@@ -41,8 +41,9 @@ TEST_F(RingHostileTest, ImpossibleOptionsAreRefusedByName) {
   EXPECT_THAT(status({.max_consumers = 1025}).message(), HasSubstr("max_consumers"));
   EXPECT_THAT(status({.permissions = 010777}).message(), HasSubstr("permissions"));
   for (const std::string& name :
-       {std::string("orders"), std::string("/"), std::string("/a/b"), std::string("/.."),
-        std::string("/."), "/" + std::string(255, 'x'), std::string("/a\0b", 4)}) {
+       {std::string("orders"), std::string("/"), std::string("/a//b"), std::string("/a/../b"),
+        std::string("/a/"), std::string("/a/."), std::string("/.."), std::string("/."),
+        "/" + std::string(255, 'x'), std::string("/a\0b", 4)}) {
     EXPECT_EQ(status({.name = name}).code(), StatusCode::kInvalidArgument) << name;
     EXPECT_EQ(Consumer::Open({.name = name}).status().code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(ReadRingSnapshot(name).status().code(), StatusCode::kInvalidArgument);

@@ -54,7 +54,7 @@ TEST(RingFlags, WhatIsMissingIsToldWithItsCause) {
   TellMemory("pub", {.lock = true}, got);
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_THAT(text, testing::HasSubstr("ombus pub: warning: lock: 0 of 4194304 bytes; because\n"));
-  EXPECT_THAT(text, testing::HasSubstr("4,194,304 bytes: 0 in pages of 2 MiB, 0 locked"));
+  EXPECT_THAT(text, testing::HasSubstr("4,194,304 bytes: 0 in huge pages, 0 locked"));
   testing::internal::CaptureStderr();
   TellMemory("pub", {}, {});
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");

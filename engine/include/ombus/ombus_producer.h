@@ -32,7 +32,7 @@ typedef void (*ombus_backpressure_fn)(uint64_t head, uint64_t min_tail, void* co
 
 typedef struct ombus_producer_options {
   uint64_t size;                       // of this struct; set by ombus_producer_options_init
-  const char* name;                    // required
+  const char* name;                    // required; a path where it has a second slash
   uint32_t capacity;                   // slots, a power of two; 4096
   uint32_t slot_size;                  // bytes, a multiple of 8 from 24 up; 256
   uint32_t max_consumers;              // lines reserved, 1…1024; 8

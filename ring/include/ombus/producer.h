@@ -33,7 +33,8 @@ inline constexpr uint32_t kByProfile = ~uint32_t{0};
 inline constexpr uint32_t kPrefetchAheadSlotsMax = 64;
 
 struct ProducerOptions {
-  std::string name = {};                          // POSIX shm name: a slash, then no other slash
+  // POSIX shm name, a slash and no other; or the path of a file on a hugetlbfs or a tmpfs.
+  std::string name = {};
   uint32_t capacity = kDefaultCapacity;           // slots, a power of two
   uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 24 up
   uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024

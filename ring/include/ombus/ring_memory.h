@@ -16,8 +16,9 @@
 namespace ombus {
 
 struct MemoryOptions {
-  // Collapse the ring into pages of 2 MiB (madvise MADV_COLLAPSE, Linux 6.1; a /dev/shm mounted
-  // with huge=always or within_size has them from the start). Pays from some tens of MiB up.
+  // Collapse the ring into pages of 2 MiB (madvise MADV_COLLAPSE, Linux 6.1; a tmpfs mounted with
+  // huge=always or within_size has them from the start). Pays from some tens of MiB up. A stream
+  // whose name is a path on a hugetlbfs has reserved huge pages, asked or not.
   bool huge_pages = false;
   // mlock: never swapped out. Needs RLIMIT_MEMLOCK or CAP_IPC_LOCK.
   bool lock = false;
@@ -29,7 +30,7 @@ struct MemoryOptions {
 // As read back from the kernel, not as asked for.
 struct MemoryReport {
   uint64_t mapped_bytes = 0;  // in whole pages
-  uint64_t huge_bytes = 0;    // mapped by pages of 2 MiB
+  uint64_t huge_bytes = 0;    // mapped by huge pages
   uint64_t locked_bytes = 0;
   int numa_node = -1;  // that holds all pages looked at; -1: several, or unknown
   std::vector<std::string> warnings;
