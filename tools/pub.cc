@@ -40,7 +40,7 @@ struct PubOptions {
   std::string generate;
   std::string slot_size = std::to_string(kDefaultSlotBytes), sizes_path, record_sizes_path;
   uint64_t rate = 0, count = 0, seed = 1, first = 1;
-  uint64_t linger_ns = 0;
+  uint64_t settle_ns = 100'000'000, linger_ns = 0;
   uint32_t batch = kSourceBatchMax;
   uint32_t wait_consumers = 0;
   std::vector<int> cpus;
@@ -63,6 +63,9 @@ FlagTable FlagsOf(PubOptions* o) {
       {"batch", "N", "records published at once", Number32{&o->batch, 1, kSourceBatchMax}},
       {"wait-consumers", "N", "hold off until N consumers are attached",
        Number32{&o->wait_consumers, 0, 1024}},
+      {"settle", "TIME",
+       "before the first record, for readers that wait for the stream; not with --wait-consumers",
+       Duration{&o->settle_ns}},
       {"linger", "TIME", "keep the stream after the last record", Duration{&o->linger_ns}},
       {"capacity", "N", "slots of the ring, a power of two", Number32{&o->producer.capacity}},
       {"slot-size", "BYTES", "a slot with its 24-byte header; auto: by --sizes", &o->slot_size},
@@ -120,6 +123,15 @@ class Publishing {
                  HumanRate(seconds > 0 ? static_cast<double>(sent_) / seconds : 0).c_str());
   }
 
+  void WarnIfUnread() {
+    LookForConsumer();
+    if (sent_ == 0 || seen_consumer_) return;
+    std::fprintf(stderr,
+                 "no consumer was attached to %s: nobody has read these records; start the readers "
+                 "first, or wait for them with --wait-consumers N\n",
+                 producer_.name().c_str());
+  }
+
  private:
   // How many records may go now; sleeps when none may.
   uint64_t Wanted() {
@@ -145,6 +157,7 @@ class Publishing {
       for (const Record& record : records.first(published)) bytes_ += record.size;
       RecordSizes(records.first(published));
       sent_ += published;
+      LookForConsumer();
       records = records.subspan(published);
       if (result == PublishResult::kTooLarge) {
         return {StatusCode::kResourceExhausted,
@@ -161,6 +174,10 @@ class Publishing {
       if (show_progress_) ShowProgress(NowNs());
     }
     return {};
+  }
+
+  void LookForConsumer() {
+    if (!seen_consumer_) seen_consumer_ = producer_.live_consumers() > 0;
   }
 
   void ShowProgress(uint64_t now) {
@@ -181,6 +198,7 @@ class Publishing {
   bool show_progress_;
   uint64_t shown_ns_, shown_sent_ = 0;
   uint64_t sent_ = 0, bytes_ = 0;
+  bool seen_consumer_ = false;
   PayloadHistogram sizes_;
 };
 
@@ -204,8 +222,8 @@ void WaitForConsumers(const Producer& producer, uint32_t count) {
   while (!StopRequested() && producer.live_consumers() < count) SleepNs(1'000'000);
 }
 
-void Linger(uint64_t linger_ns) {
-  const uint64_t end = NowNs() + linger_ns;
+void Pause(uint64_t pause_ns) {
+  const uint64_t end = NowNs() + pause_ns;
   while (!StopRequested() && NowNs() < end) SleepNs(std::min(kStopCheckNs, end - NowNs()));
 }
 
@@ -247,6 +265,9 @@ int RunPub(Arguments args) {
   auto producer = Producer::Create(options.producer);
   if (!producer.ok()) return Fail(kText, producer.status());
   TellMemory("pub", options.producer.memory, (*producer)->memory());
+  // A reader that waits for the stream tries to open it every few milliseconds; a short input must
+  // not be over, and the stream gone, before that.
+  if (options.wait_consumers == 0) Pause(options.settle_ns);
   WaitForConsumers(**producer, options.wait_consumers);
 
   OrderSource orders(options.seed);
@@ -259,7 +280,8 @@ int RunPub(Arguments args) {
   Status status = publishing.Run();
   publishing.PrintSummary();
   if (Status saved = publishing.SaveSizes(); status.ok()) status = saved;
-  if (status.ok()) Linger(options.linger_ns);
+  if (status.ok()) Pause(options.linger_ns);
+  publishing.WarnIfUnread();
   (*producer)->Close();
   return status.ok() ? kExitOk : Fail(kText, status);
 }

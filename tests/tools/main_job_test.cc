@@ -169,9 +169,19 @@ TEST_F(MainJob, ClientsOfARelayThatWaitsForItsStreamGetItsFirstRecords) {
   ASSERT_TRUE(Eventually([&] { return Has(*relay, "joined"); })) << relay->Err();
   const std::string input = folder_ + "/input";
   WriteFile(input, "first\nsecond\n");
-  Process pub = Start({"pub", "--stream", stream_, "--input", input, "--linger", "20000"});
+  Process pub = Start({"pub", "--stream", stream_, "--input", input, "--settle", "3000"});
   EXPECT_TRUE(sub->WaitForOut("first")) << sub->Err() << relay->Err();
   EXPECT_TRUE(sub->WaitForOut("second")) << sub->Err() << relay->Err();
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_FALSE(Has(*pub, "nobody has read")) << pub->Err();
+}
+
+TEST_F(MainJob, RecordsThatNobodyReadAreToldOf) {
+  const std::string input = folder_ + "/input";
+  WriteFile(input, "unheard\n");
+  Process pub = Start({"pub", "--stream", stream_, "--input", input, "--settle", "0"});
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_TRUE(Has(*pub, "no consumer was attached to " + stream_)) << pub->Err();
 }
 
 TEST_F(MainJob, ASuccessorWaitsForReadersThatLive) {
