@@ -87,10 +87,6 @@ void WriteGeometry(const Geometry& geometry, RingHeader& header) {
 Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
                               const std::string& name) {
   const uint32_t magic = header.magic.load(std::memory_order_acquire);  // pairs with [create]
-  if (magic == 0) {
-    return Status(StatusCode::kUnavailable,
-                  "attach \"" + name + "\": being created; try again in a moment");
-  }
   if (magic != kRingMagic) return Corrupt(name, "wrong magic");
   const uint32_t version = ReadOnce(header.version);
   if (version != kRingVersion) {

@@ -1,14 +1,30 @@
 #include "ring/map_ring.h"
 
+#include <unistd.h>
+
 #include <string>
 
 namespace ombus {
 
+namespace {
+
+// What a creator has written of an object whose magic is still to come; see ShmObject::Reserve.
+bool BeingCreated(const ShmObject& object) {
+  if (object.file_bytes() == 0) return true;
+  uint32_t words[2] = {1, 0};  // magic and version
+  if (pread(object.fd(), words, sizeof words, 0) != sizeof words) return false;
+  return words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages());
+}
+
+}  // namespace
+
 Result<Geometry> MapRing(ShmObject& object) {
   const std::string prefix = "attach \"" + object.name() + "\": ";
-  if (object.file_bytes() == 0) {
+  if (BeingCreated(object)) {
     return Status(StatusCode::kUnavailable, prefix + "being created; try again in a moment");
   }
+  // Its creator may have given it its size since it was opened.
+  if (Status status = object.ReadSize(); !status.ok()) return status;
   if (object.file_bytes() < kHeaderPageBytes) {
     return Status(StatusCode::kCorrupt,
                   prefix + "truncated to " + std::to_string(object.file_bytes()) +

@@ -12,6 +12,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "ombus/producer.h"
@@ -108,7 +109,11 @@ uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
 }
 
 Status FillFresh(ShmObject& object, const Geometry& geometry) {
-  if (Status status = object.Reserve(geometry.total_bytes()); !status.ok()) return status;
+  const uint32_t mark[2] = {0, kRingVersion};  // no magic yet: see CheckOurs
+  if (Status status = object.Reserve(geometry.total_bytes(), std::as_bytes(std::span(mark)));
+      !status.ok()) {
+    return status;
+  }
   if (Status status = object.Map(geometry.total_bytes()); !status.ok()) return status;
   RingHeader& header = *object.header();
   WriteGeometry(geometry, header);
@@ -146,8 +151,9 @@ Status DisplaceOwner(ShmObject& object) {
 }
 
 // Whether an object that is no sound ring may be taken for the remains of one: what a creator left
-// that was killed (no magic yet), or a ring of this version that was damaged. Anything else is
-// somebody's, who may still use it: a ring of another version locks nothing.
+// that was killed (version without magic), or a ring of this version that was damaged. Anything
+// else is somebody's, who may still use it: many objects begin with zeros, and a ring of another
+// version locks nothing.
 Status CheckOurs(const ShmObject& object) {
   const std::string prefix = "create \"" + object.name() + "\": ";
   const std::string cure =
@@ -155,7 +161,7 @@ Status CheckOurs(const ShmObject& object) {
   uint32_t words[2] = {0, 0};  // magic and version
   const ssize_t got = pread(object.fd(), words, sizeof words, 0);
   if (got < 0) return SystemError("pread", object.name(), errno);
-  if (words[0] == 0) return Status();
+  if (words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages())) return Status();
   if (words[0] != kRingMagic) {
     return Status(StatusCode::kAlreadyExists,
                   prefix + "an object that is no ring has that name" + cure);
@@ -228,6 +234,8 @@ Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geomet
     }
     if (error != 0) return SystemError("fcntl(F_OFD_SETLK)", options.name, error);
     if (!object.OwnsName()) continue;
+    // What was empty when it was opened may have had a producer since, that lived and died.
+    if (Status status = object.ReadSize(); !status.ok()) return status;
     const bool fresh = object.file_bytes() == 0;
     Result<bool> ready = AdoptOrDiscard(object, geometry, head);
     if (!ready.ok()) return ready.status();

@@ -24,9 +24,9 @@ uint64_t UpTo(uint64_t multiple, uint64_t bytes) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
-// shm_open's own flags for paths, too: no symbolic link, and no waiting where it is a pipe.
+// No symbolic link, and no waiting where it is a pipe.
 int OpenNamed(const std::string& name, int flags, mode_t mode) {
-  if (!RingNameIsPath(name)) return shm_open(name.c_str(), flags, mode);
+  if (!RingNameIsPath(name)) return shm_open(name.c_str(), flags | O_NONBLOCK, mode);
   return open(name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
 }
 
@@ -127,7 +127,10 @@ Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, in
   object.name_ = name;
   object.access_ = access;
   object.fd_ = AboveStdio(OpenNamed(name, flags, mode));  // close-on-exec by itself
-  if (object.fd_ < 0) return SystemError(is_path ? "open" : "shm_open", name, errno);
+  if (object.fd_ < 0) {
+    const int error = errno == EINVAL ? EISDIR : errno;  // shm_open's word for a directory
+    return SystemError(is_path ? "open" : "shm_open", name, error);
+  }
   struct statfs fs = {};
   if (fstatfs(object.fd_, &fs) != 0) return SystemError("fstatfs", name, errno);
   if (is_path) {
@@ -135,22 +138,27 @@ Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, in
   }
   object.page_bytes_ =
       static_cast<uint64_t>(fs.f_type == HUGETLBFS_MAGIC ? fs.f_bsize : sysconf(_SC_PAGESIZE));
-  struct stat info = {};
-  if (fstat(object.fd_, &info) != 0) return SystemError("fstat", name, errno);
-  if (!S_ISREG(info.st_mode)) {
-    return Status(StatusCode::kCorrupt,
-                  (is_path ? "open \"" : "shm_open \"") + name +
-                      "\": not a regular file; remove it, or choose another name");
-  }
-  object.device_ = info.st_dev;
-  object.inode_ = info.st_ino;
-  object.file_bytes_ = static_cast<uint64_t>(info.st_size);
-  // Of a huge page that the file ends within, nothing can be touched.
-  if (fs.f_type == HUGETLBFS_MAGIC) object.file_bytes_ -= object.file_bytes_ % object.page_bytes_;
+  if (Status status = object.ReadSize(); !status.ok()) return status;
   return object;
 }
 
-Status ShmObject::Reserve(uint64_t bytes) {
+Status ShmObject::ReadSize() {
+  struct stat info = {};
+  if (fstat(fd_, &info) != 0) return SystemError("fstat", name_, errno);
+  if (!S_ISREG(info.st_mode)) {
+    return Status(StatusCode::kCorrupt,
+                  (RingNameIsPath(name_) ? "open \"" : "shm_open \"") + name_ +
+                      "\": not a regular file; remove it, or choose another name");
+  }
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+  file_bytes_ = static_cast<uint64_t>(info.st_size);
+  // Of a huge page that the file ends within, nothing can be touched.
+  if (OnHugePages()) file_bytes_ -= file_bytes_ % page_bytes_;
+  return Status();
+}
+
+Status ShmObject::Reserve(uint64_t bytes, std::span<const std::byte> mark) {
   // Beyond this limit the kernel would send SIGXFSZ, which by default kills the host program.
   struct rlimit limit = {};
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
@@ -159,7 +167,12 @@ Status ShmObject::Reserve(uint64_t bytes) {
                        "needs " + std::to_string(bytes) + " bytes, the file size limit is " +
                            std::to_string(limit.rlim_cur) + ": raise it (ulimit -f)");
   }
-  if (OnHugePages()) bytes = UpTo(page_bytes_, bytes);
+  if (OnHugePages()) {
+    bytes = UpTo(page_bytes_, bytes);
+  } else {
+    // Should there be no room even for this, the next call says so.
+    (void)!pwrite(fd_, mark.data(), mark.size(), 0);
+  }
   int error;
   do {
     error = posix_fallocate(fd_, 0, static_cast<off_t>(bytes));

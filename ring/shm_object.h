@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "ombus/ring_layout.h"
@@ -38,9 +39,14 @@ class ShmObject {
   uint64_t page_bytes() const { return page_bytes_; }  // a huge page's on a hugetlbfs
   uint64_t inode() const { return inode_; }
 
+  // The size as it is now. Before the producer's lock is had, others may change it.
+  Status ReadSize();
+
   // Gives an empty object its size and its memory, so that a full /dev/shm, or a pool of huge pages
-  // that is used up, is an error here and not a SIGBUS later.
-  Status Reserve(uint64_t bytes);
+  // that is used up, is an error here and not a SIGBUS later. Its first bytes are `mark` before
+  // that (but on a hugetlbfs, which takes no write): who is killed meanwhile leaves what can be
+  // told from an object of somebody else.
+  Status Reserve(uint64_t bytes, std::span<const std::byte> mark);
 
   // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes().
   Status Map(uint64_t bytes);

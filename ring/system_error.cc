@@ -26,6 +26,10 @@ Meaning MeaningOf(int error) {
       return {StatusCode::kResourceExhausted, "raise the limit of open files (ulimit -n)"};
     case ENOLCK:
       return {StatusCode::kResourceExhausted, "the kernel is out of file locks"};
+    case ELOOP:
+    case EISDIR:
+    case ENXIO:
+      return {StatusCode::kCorrupt, "not a regular file: remove it, or choose another name"};
     case EFBIG:
       return {StatusCode::kResourceExhausted, "raise the file size limit (ulimit -f)"};
     case ENOSYS:

@@ -246,7 +246,7 @@ int RunPub(Arguments args) {
       ChooseSlotSize(options.slot_size, options.sizes_path, options.producer.capacity,
                      options.producer.max_consumers);
   if (!slot_size.ok()) return Fail(kText, slot_size.status());
-  if (*slot_size < kSlotBytesUsualMin) {
+  if (*slot_size < kSlotBytesUsualMin || *slot_size % 8 != 0) {
     return FailUsage(kText, "--slot-size: " + std::to_string(*slot_size) +
                                 " bytes; give at least 64, and a multiple of 8");
   }

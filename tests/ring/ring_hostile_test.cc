@@ -77,10 +77,44 @@ TEST_F(RingHostileTest, AStreamThatDoesNotExistIsNotFound) {
 TEST_F(RingHostileTest, AnObjectBeingCreatedIsUnavailable) {
   { RawObject empty(name_.str()); }
   EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable);
-  { RawObject without_magic(name_.str(), 100'000); }
-  EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable);
+  for (const size_t size : {size_t{8}, size_t{100'000}}) {
+    RawObject without_magic(name_.str(), size);
+    without_magic.header().version = kRingVersion;
+    EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable) << size;
+  }
   auto producer = MakeProducer();  // their creator is dead
   EXPECT_TRUE(OpenStatus().ok());
+}
+
+TEST_F(RingHostileTest, AnObjectOfSomebodyElseThatBeginsWithZerosIsLeftAlone) {
+  for (const size_t size : {size_t{3}, size_t{100'000}}) {
+    RawObject foreign(name_.str(), size);
+    foreign.memory()[size - 1] = std::byte{1};
+    EXPECT_EQ(OpenStatus().code(), StatusCode::kCorrupt);
+    EXPECT_EQ(Producer::Create({.name = name_.str()}).status().code(), StatusCode::kAlreadyExists);
+    EXPECT_EQ(foreign.memory()[size - 1], std::byte{1});
+    EXPECT_EQ(RawObject(name_.str()).size(), size);
+  }
+}
+
+TEST_F(RingHostileTest, WhatIsNoFileUnderTheNameIsAnErrorAndNotAWait) {
+  const std::string path = "/dev/shm" + name_.str();
+  const auto expect_refusal = [&] {
+    for (const Status& status : {OpenStatus(), ReadRingSnapshot(name_.str()).status(),
+                                 Producer::Create({.name = name_.str()}).status()}) {
+      EXPECT_EQ(status.code(), StatusCode::kCorrupt) << status.message();
+      EXPECT_THAT(status.message(), HasSubstr("remove it, or choose another name"));
+    }
+  };
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  expect_refusal();
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  ASSERT_EQ(mkdir(path.c_str(), 0700), 0);
+  expect_refusal();
+  ASSERT_EQ(rmdir(path.c_str()), 0);
+  ASSERT_EQ(symlink("/dev/null", path.c_str()), 0);
+  expect_refusal();
+  ASSERT_EQ(unlink(path.c_str()), 0);
 }
 
 TEST_F(RingHostileTest, AnObjectThatIsNoRingIsCorruptToReadersAndAProducerLeavesItAlone) {

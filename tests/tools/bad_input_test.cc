@@ -63,7 +63,7 @@ TEST_F(BadInput, GeometryThatCannotBeIsRefusedByName) {
   ExpectFailure({"pub", "--stream", stream_, "--slot-size", "16"}, kUsage,
                 {"--slot-size: 16 bytes", "64", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--slot-size", "100"}, kUsage,
-                {"slot_size 100", "multiple of 8"});
+                {"--slot-size: 100 bytes", "64", "multiple of 8"});
   ExpectFailure({"pub", "--stream", stream_, "--max-consumers", "0"}, kUsage, {"max_consumers 0"});
 }
 
@@ -82,12 +82,18 @@ TEST_F(BadInput, AStreamThatDoesNotExistIsNamedWithTheCure) {
 TEST_F(BadInput, GarbageTruncatedAndForeignObjectsAreToldApartFromStreams) {
   const std::string path = "/dev/shm" + stream_;
   for (const std::string& content :
-       {std::string(), std::string("short"), std::string(8192, 'x'), std::string(8192, '\0')}) {
+       {std::string("short"), std::string(8192, 'x'), std::string(8192, '\0')}) {
     WriteFile(path, content);
     for (const char* command : {"sub", "stat"}) {
-      ExpectFailure({command, "--stream", stream_}, kFailure, {stream_});
+      ExpectFailure({command, "--stream", stream_}, kFailure, {stream_, "remove "});
     }
+    ExpectFailure({"pub", "--stream", stream_}, kFailure,
+                  {stream_, "no ring has that name", "remove /dev/shm" + stream_});
     EXPECT_EQ(ReadFile(path), content) << "somebody changed it";
+  }
+  WriteFile(path, "");
+  for (const char* command : {"sub", "stat"}) {
+    ExpectFailure({command, "--stream", stream_}, kFailure, {stream_, "being created"});
   }
 }
 
