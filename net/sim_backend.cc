@@ -6,6 +6,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -51,15 +52,24 @@ Result<SocketId> SimBackend::Adopt(int fd) {
 }
 
 void SimBackend::RunTurn(uint64_t timeout_ns) {
-  due_.clear();
+  due_.erase(due_.begin(), due_.begin() + static_cast<ptrdiff_t>(deliver_));
+  const size_t left_over = due_.size();
   now_ns_ += kTurnNs;
   ++stats_.enters;
   buffers_left_ = options_.backend.receive_buffers;
   working_.clear();
   working_.swap(queue_);
-  for (const Queued& queued : working_) Start(queued);
+  size_t submitted = 0;
+  for (const Queued& queued : working_) {
+    if (options_.submit_max != 0 && submitted++ >= options_.submit_max) {
+      queue_.push_back(queued);
+    } else {
+      Start(queued);
+    }
+  }
   if (stand_still_ns_ != 0) {
     now_ns_ += std::exchange(stand_still_ns_, 0);
+    deliver_ = due_.size();
     return;
   }
   PollAll();
@@ -72,7 +82,12 @@ void SimBackend::RunTurn(uint64_t timeout_ns) {
     if (next > deadline) break;
     PollAll();
   }
-  if (options_.shuffle) Shuffle();
+  if (options_.shuffle && left_over == 0) Shuffle();
+  deliver_ = due_.size();
+  if (options_.complete_max != 0 && deliver_ > options_.complete_max) {
+    deliver_ = options_.complete_max;
+    ++stats_.completion_overflows;
+  }
 }
 
 const Completion& SimBackend::Deliver(Due& due) {
@@ -155,8 +170,17 @@ void SimBackend::PollAll() {
       slot->silent_until_ns = now_ns_ + 1 + Random() % options_.faults.delay_ns_max;
       continue;
     }
-    PollSlot(id, *slot);
+    if (!CancelOne(id, *slot)) PollSlot(id, *slot);
   }
+}
+
+bool SimBackend::CancelOne(SocketId id, Slot& slot) {
+  for (const Op op : {Op::kReceive, Op::kPollOut}) {
+    if (!slot.has(op) || !Roll(options_.faults.cancel)) continue;
+    Finish(id, slot, op, -ECANCELED);
+    return true;
+  }
+  return false;
 }
 
 void SimBackend::PollSlot(SocketId id, Slot& slot) {
@@ -171,7 +195,10 @@ void SimBackend::PollSlot(SocketId id, Slot& slot) {
 
 void SimBackend::PollAccept(SocketId id, Slot& slot) {
   for (int i = 0; i < kAcceptsPerTurn && network_->Readable(slot.fd); ++i) {
-    if (Roll(options_.faults.accept_error)) return Finish(id, slot, Op::kAccept, -EMFILE);
+    if (Roll(options_.faults.accept_error)) {
+      constexpr int kErrors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+      return Finish(id, slot, Op::kAccept, -kErrors[Random() % std::size(kErrors)]);
+    }
     const int fd = network_->Accept(slot.fd);
     if (Roll(options_.faults.end_multishot)) return Finish(id, slot, Op::kAccept, fd);
     AddDue(id, Op::kAccept, slot.token(Op::kAccept), fd, /*more=*/true);

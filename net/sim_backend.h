@@ -23,9 +23,10 @@ struct SimFaults {
   uint32_t send_again = 0;     // -EAGAIN though there is room
   uint32_t reset = 0;          // the connection breaks at a send or receive
   uint32_t delay = 0;          // a socket stays silent for up to delay_ns_max
-  uint32_t accept_error = 0;   // -EMFILE, accepting ends
+  uint32_t accept_error = 0;   // -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM, accepting ends
   uint32_t end_multishot = 0;  // a good result, and the request ends with it
   uint32_t no_buffers = 0;     // -ENOBUFS
+  uint32_t cancel = 0;         // -ECANCELED, for a receive or a poll that nobody cancelled
   uint64_t delay_ns_max = 1'000'000;
 };
 
@@ -33,6 +34,9 @@ struct SimOptions {
   uint64_t seed = 1;
   SimFaults faults;
   bool shuffle = false;  // completions of different sockets in any order
+  // At most so many operations submitted and completions delivered a turn, the rest in the next: a
+  // full submission queue, an overflown completion queue. 0: all.
+  uint32_t submit_max = 0, complete_max = 0;
   BackendOptions backend;
 };
 
@@ -75,7 +79,7 @@ class SimBackend {
   template <typename Sink>
   Status Turn(Sink& sink, uint64_t timeout_ns) {
     RunTurn(timeout_ns);
-    for (Due& due : due_) sink.OnCompletion(Deliver(due));
+    for (size_t i = 0; i < deliver_; ++i) sink.OnCompletion(Deliver(due_[i]));
     return Status();
   }
 
@@ -122,6 +126,7 @@ class SimBackend {
   void PollSlot(SocketId id, Slot& slot);
   void PollReceive(SocketId id, Slot& slot);
   void PollAccept(SocketId id, Slot& slot);
+  bool CancelOne(SocketId id, Slot& slot);
   uint64_t NextSoundNs() const;  // when the first silent socket may speak; kForeverNs: none
   void Shuffle();
   void AddDue(SocketId id, Op op, uint64_t token, int32_t result, bool more = false);
@@ -134,6 +139,7 @@ class SimBackend {
   SocketTable<Slot> table_;
   std::vector<Queued> queue_, working_;
   std::vector<Due> due_;
+  size_t deliver_ = 0;  // of these, by this turn
   std::span<std::byte> region_;
   uint32_t buffers_left_ = 0;  // in this turn: they come back when the sink returns
   uint64_t random_state_;

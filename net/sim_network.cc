@@ -31,6 +31,11 @@ bool SimNetwork::Known(int fd) const {
   return fd >= kFirstFd && static_cast<size_t>(fd - kFirstFd) < nodes_.size() && node(fd).open;
 }
 
+size_t SimNetwork::open() const {
+  return static_cast<size_t>(
+      std::count_if(nodes_.begin(), nodes_.end(), [](const Node& node) { return node.open; }));
+}
+
 sockaddr_storage SimNetwork::Address(uint16_t port) {
   sockaddr_storage storage{};
   auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);

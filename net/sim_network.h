@@ -46,9 +46,11 @@ class SimNetwork {
   void Close(int fd);  // the peer reads what is on its way, then the end; unread bytes make a reset
   void Reset(int fd);  // both ends get ECONNRESET, bytes on their way are gone
 
+  size_t open() const;       // made here and not closed
   bool Known(int fd) const;  // made here and not closed
   bool Readable(int fd) const;
   bool Writable(int fd) const;
+  bool WasReset(int fd) const { return node(fd).reset; }
   bool SeesEnd(int fd) const;  // nothing is left to read, nor will be
 
  private:
