@@ -121,6 +121,7 @@ class BasicServer {
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
   void AfterTurn();
+  void CheckMarks();
   void RunTimers();
   void EndDrains();
   bool FinishedAndDelivered(Session& session);

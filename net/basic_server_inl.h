@@ -55,8 +55,10 @@ uint64_t BasicServer<B>::lag_of(bool least) {
 template <Backend B>
 BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   const uint64_t bytes = FrameBytes(size);
-  const bool wait = table_.options().slow_client_policy == SlowClientPolicy::kWait;
-  if (bytes > table_.lag_max() && (wait || !table_.options().oversized_cuts)) {
+  const SlowClientPolicy policy = table_.options().slow_client_policy;
+  const bool wait = policy == SlowClientPolicy::kWait;
+  const bool may_cut = policy == SlowClientPolicy::kDisconnect && table_.options().oversized_cuts;
+  if (bytes > table_.lag_max() && !may_cut) {
     return BroadcastResult::kTooLarge;
   }
   const auto fits = [&] {
@@ -76,7 +78,7 @@ BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   for (int tries = 0; table_.InFlightBelow(needed); ++tries) {
     if (tries == 100 || !backend_->Turn(*this, 1'000'000).ok()) return BroadcastResult::kFull;
   }
-  table_.CutLaggards(bytes, backend_->NowNs());
+  table_.MakeRoom(bytes, backend_->NowNs());
   return fits() ? BroadcastResult::kOk : BroadcastResult::kFull;
 }
 
@@ -100,9 +102,10 @@ void BasicServer<B>::CutPinned(uint64_t needed) {
 
 template <Backend B>
 void BasicServer<B>::QueueSends() {
+  table_.BeginTurn();
   for (size_t slot = 0; slot < table_.slots(); ++slot) {
     Session& session = table_.at(slot);
-    if (session.state != SessionState::kLive && session.state != SessionState::kDraining) continue;
+    if (session.state < SessionState::kLive || session.state > SessionState::kDraining) continue;
     if (session.sending || session.parked) continue;
     const auto bytes = table_.NextSend(session);
     if (bytes.empty()) continue;
@@ -119,6 +122,7 @@ uint64_t BasicServer<B>::BoundedWait(uint64_t timeout_ns) {
   if (table_.draining() != 0 || accept_paused_ || blocked_bytes_ != 0) {
     timeout_ns = std::min<uint64_t>(timeout_ns, 10'000'000);
   }
+  if (table_.catching_up() != 0) timeout_ns = std::min<uint64_t>(timeout_ns, 1'000'000);
   if (table_.timer_ns() == kForeverNs) return timeout_ns;
   const uint64_t now_ns = backend_->NowNs();
   return std::min(timeout_ns, table_.timer_ns() > now_ns ? table_.timer_ns() - now_ns : 0);
@@ -136,7 +140,10 @@ Status BasicServer<B>::Turn(uint64_t timeout_ns) {
   if (sweep) QueueSends();
   const Status status = backend_->Turn(*this, BoundedWait(timeout_ns));
   AfterTurn();
-  if (sweep || attention_) table_.Refresh();
+  if (sweep || attention_) {
+    table_.Refresh();
+    CheckMarks();
+  }
   return status;
 }
 
@@ -171,6 +178,14 @@ void BasicServer<B>::AfterTurn() {
   }
   if (table_.draining() != 0) EndDrains();
   if (table_.timer_ns() != kForeverNs) RunTimers();
+}
+
+template <Backend B>
+void BasicServer<B>::CheckMarks() {
+  if (!table_.MarksDue()) return;
+  table_.CheckMarks(backend_->NowNs());
+  table_.Refresh();
+  attention_ = true;
 }
 
 template <Backend B>
@@ -218,7 +233,7 @@ void BasicServer<B>::Close(size_t slot) {
 template <Backend B>
 void BasicServer<B>::Lost(size_t slot, std::string_view how) {
   Session& session = table_.at(slot);
-  if (session.state == SessionState::kLive || session.state == SessionState::kGreeting) {
+  if (session.state < SessionState::kDraining) {
     table_.TellOf(ServerEvent::Kind::kClientLeft, session, how);
   }
   Close(slot);
@@ -384,7 +399,7 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
       // Who is draining has its last words already; EndDrains closes it.
       if (session.state != SessionState::kLive) {
         const bool greeting = session.state == SessionState::kGreeting;
-        if (greeting || (late && session.state == SessionState::kDraining)) Close(slot);
+        if (greeting || (late && session.state < SessionState::kClosing)) Close(slot);
         continue;
       }
       const bool log_done = session.cursor == table_.log().head();

@@ -19,6 +19,8 @@ struct EpochStart {
   uint64_t frame = 0;         // how many frames lie before it
   uint64_t last_wal_seq = 0;  // of the epoch before
   bool whole = true;          // false: its first records never reached this server
+  // Of its first record here; nothing until that was broadcast and seen.
+  std::optional<uint64_t> first_wal_seq = std::nullopt;
 };
 
 class EpochList {
@@ -32,8 +34,10 @@ class EpochList {
   void ForgetBefore(uint64_t position);
 
   uint64_t count() const { return forgotten_ + starts_.size(); }  // begun so far
+  uint64_t first() const { return forgotten_; }                   // the oldest known
   const EpochStart& at(uint64_t number) const { return starts_[number - forgotten_]; }
   const EpochStart& latest() const { return starts_.back(); }
+  void NoteFirst(uint64_t wal_seq) { starts_.back().first_wal_seq = wal_seq; }
 
   // The number of the epoch in which a position of the log lies, the oldest known at the least.
   uint64_t NumberAt(uint64_t position) const;

@@ -43,13 +43,27 @@ class ControlReader {
   const char* problem_ = "";
 };
 
+inline constexpr size_t kNoGap = ~size_t{0};
+
 struct SessionExtra {
   std::vector<std::byte> own;  // frames for this client alone: control, or all of a drain
   size_t own_sent = 0;
+  bool own_first = false;  // own begins with the rest of a frame: nothing may come before it
   ControlReader reader;
   Hello hello;
-  bool hello_waits = false;     // for the next frame boundary
-  uint64_t epochs_told = 0;     // the number of the first epoch it has yet to be told of
+  bool hello_waits = false;        // for the next frame boundary
+  uint64_t epochs_told = 0;        // the number of the first epoch it has yet to be told of
+  uint32_t hellos_unanswered = 0;  // or the answers are in own
+  // A gap that has yet to be told, or that is told in own at gap_at and may be taken back.
+  bool skip_waits = false;
+  bool epoch_cut = false;  // the next epoch told lacks its beginning
+  Gap skip;
+  uint64_t skip_epoch = 0, skip_bytes = 0;
+  size_t gap_at = kNoGap, gap_bytes = 0;
+  // kCatchingUp: the first sequence it still lacks, and in which epoch that counts (its number).
+  uint64_t catch_epoch = 0, catch_next = 0;
+  bool starved = false;         // the source had nothing
+  uint64_t starved_ns = 0;      // since when; 0: not yet noticed
   uint32_t control_budget = 0;  // frames it may still send; filled up over time
   uint64_t budget_ns = 0;       // when it last was; 0: never
   uint32_t heartbeat_ms = 0;    // agreed upon; 0: none
@@ -60,10 +74,11 @@ struct SessionExtra {
 
 enum class SessionState : uint8_t {
   kFree,
-  kGreeting,  // has yet to say HELLO, which is required; deadline_ns says until when
-  kLive,      // served from the log
-  kDraining,  // cut: gets what is in its own buffer, then the end of its stream
-  kClosing,   // Close is queued
+  kGreeting,    // has yet to say HELLO, which is required; deadline_ns says until when
+  kLive,        // served from the log
+  kCatchingUp,  // served from the catch-up source; its cursor means nothing
+  kDraining,    // cut: gets what is in its own buffer, then the end of its stream
+  kClosing,     // Close is queued
 };
 
 struct Session {
@@ -77,10 +92,12 @@ struct Session {
   bool peer_is_v6 = false;
   SessionState state = SessionState::kFree;
   SocketId socket = kNoSocket;
-  uint32_t generation = 0;   // tells a late completion from the slot's next session
-  bool sending = false;      // one send in flight
-  bool sending_own = false;  // it is of extra->own, not of the log
-  bool parked = false;       // the socket is full; PollOut is queued
+  uint32_t generation = 0;  // tells a late completion from the slot's next session
+  uint64_t over_soft_ns = 0, over_hard_ns = 0;  // over the mark since; 0: it is not
+  bool warned = false;                          // over the soft mark
+  bool sending = false;                         // one send in flight
+  bool sending_own = false;                     // it is of extra->own, not of the log
+  bool parked = false;                          // the socket is full; PollOut is queued
   bool said_hello = false;
   bool bye_queued = false;
   bool finished = false;  // its stream has been ended; waits for the peer to have all of it

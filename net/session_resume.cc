@@ -1,21 +1,19 @@
 // Where a session goes on when it says HELLO, and what it is told of epochs on its way: the part of
 // SessionTable that looks back in the log.
 #include <algorithm>
+#include <utility>
 
 #include "net/session_table.h"
 
 namespace ombus::net {
-namespace {
 
-// Says that what an epoch began with, before the sequence `first`, will not come.
-void AppendEpochGap(std::vector<std::byte>* out, uint64_t first) {
-  AppendGap(out, {0, first == 0 ? 0 : first - 1, static_cast<uint32_t>(GapReason::kEpochStart)});
+Gap EpochGap(uint64_t first) {
+  return {0, first == 0 ? 0 : first - 1, static_cast<uint32_t>(GapReason::kEpochStart)};
 }
 
-}  // namespace
-
 std::span<const std::byte> SessionTable::LogWindow(Session& session, uint64_t max) {
-  const uint64_t next = session.extra->epochs_told;
+  // Who skipped may have been told of none for as long as the list remembers.
+  const uint64_t next = std::max(session.extra->epochs_told, epochs_.first());
   if (!session.said_hello || next >= epochs_.count()) return log_.Window(session.cursor, max);
   const uint64_t start = epochs_.at(next).position;
   if (session.cursor < start) {
@@ -33,14 +31,27 @@ void SessionTable::TellEpoch(Session& session) {
   const uint64_t number = epochs_.NumberAt(session.cursor);
   const EpochStart& start = epochs_.at(number);
   extra.epochs_told = number + 1;
+  extra.gap_at = kNoGap;  // a gap told before stays before
   if (start.epoch == 0) return;
   const uint64_t first = log_.WalSeqAt(session.cursor);
   AppendWelcome(&extra.own, {kWireVersion, start.epoch, first, extra.heartbeat_ms});
-  if (!start.whole && session.cursor == start.position) AppendEpochGap(&extra.own, first);
+  const bool cut = std::exchange(extra.epoch_cut, false);
+  if (cut || (!start.whole && session.cursor == start.position)) {
+    AppendGap(&extra.own, EpochGap(first));
+  }
+}
+
+// While it is still in the log, which limit_ sees to.
+void SessionTable::NoteEpochFirst() {
+  const EpochStart& latest = epochs_.latest();
+  if (latest.first_wal_seq.has_value() || log_.head() == latest.position) return;
+  epochs_.NoteFirst(log_.WalSeqAt(latest.position));
 }
 
 void SessionTable::BeginEpoch(uint64_t epoch, bool whole) {
   if (epoch == epochs_.latest().epoch) return;
+  NoteEpochFirst();
+  limit_ = std::min(limit_, log_.head() + lag_max());
   epochs_.Begin({.epoch = epoch,
                  .position = log_.head(),
                  .frame = log_.frames(),
@@ -53,7 +64,16 @@ void SessionTable::BeginEpoch(uint64_t epoch, bool whole) {
 void SessionTable::Welcome(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.hello_waits = false;
-  const Gap gap = extra.hello.resume_from != 0 && log_.frames() != 0 ? Resume(session) : Gap{};
+  extra.gap_at = kNoGap;  // a gap told before stays before
+  const bool may_be_here = log_.frames() != 0 || options_.catch_up != nullptr;
+  const Gap gap = extra.hello.resume_from != 0 && may_be_here ? Resume(session, true) : Gap{};
+  if (session.state != SessionState::kCatchingUp) return TellPlace(session, gap);
+  WelcomeBehind(session);
+}
+
+// WELCOME for where the session stands, and what is missing before that.
+void SessionTable::TellPlace(Session& session, const Gap& gap) {
+  SessionExtra& extra = *session.extra;
   const uint64_t number = epochs_.NumberAt(session.cursor);
   const bool live = session.cursor == log_.head();
   // At the head the epoch that begins there is told with its first record, when that is known.
@@ -70,7 +90,7 @@ void SessionTable::Welcome(Session& session) {
 // Moves the session to what HELLO asks for if that is still here, else to the oldest that is, and
 // says what is missing. Not further back than half of what it may lag: else the next broadcast
 // would cut it.
-Gap SessionTable::Resume(Session& session) {
+Gap SessionTable::Resume(Session& session, bool may_catch_up) {
   const Hello& hello = session.extra->hello;
   const uint64_t head = log_.head(), reach = lag_max() / 2;
   const auto number = epochs_.Find(hello.epoch);
@@ -83,9 +103,18 @@ Gap SessionTable::Resume(Session& session) {
       end = {next.position, next.frame};
       last = next.last_wal_seq;
     }
+    const bool empty = begin.position == end.position;
     auto found = log_.Find(hello.resume_from, begin);
-    if (hello.resume_from > last || begin.position == end.position) found = end;
-    if (found.has_value() && head - found->position <= reach) {
+    if (hello.resume_from > last || empty) found = end;
+    const bool here = found.has_value() && head - found->position <= reach;
+    // Of an epoch of which nothing has been broadcast here the source may have more.
+    const bool source_first = empty && *number + 1 == epochs_.count();
+    if (may_catch_up && options_.catch_up != nullptr && (!here || source_first)) {
+      LetGo(session);
+      StartCatchUp(session, *number, hello.resume_from);
+      return {};
+    }
+    if (here) {
       Reposition(session, *found);
       return {};
     }
@@ -95,7 +124,8 @@ Gap SessionTable::Resume(Session& session) {
   // Nothing old enough to go back to, nothing to repeat: on from the head.
   if (!oldest.has_value() || oldest->position == head) oldest = {head, log_.frames()};
   Reposition(session, *oldest);
-  const bool same_epoch = number.has_value() && oldest->position < end.position;
+  const bool latest = number.has_value() && *number + 1 == epochs_.count();
+  const bool same_epoch = latest || (number.has_value() && oldest->position < end.position);
   const uint64_t next =
       oldest->position == head ? log_.last_wal_seq() + 1 : log_.WalSeqAt(oldest->position);
   if (next == 0 || (same_epoch && next <= hello.resume_from)) return {};

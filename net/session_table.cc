@@ -13,8 +13,8 @@ namespace {
 // Sessions cut at once share this many log sizes of drain memory; who comes later gets the warning
 // alone. A storm of slow clients must not become a storm of allocations.
 constexpr uint64_t kDrainLogsMax = 16;
-// Answers that wait for a client to read; more HELLOs than that are not answered.
-constexpr size_t kOwnBytesMax = 4096;
+// Whose answers wait for a client to read; more HELLOs than that are not answered.
+constexpr uint32_t kHellosMax = 64;
 
 Status BadOption(const char* name, const std::string& remedy) {
   return Status(StatusCode::kInvalidArgument,
@@ -22,6 +22,27 @@ Status BadOption(const char* name, const std::string& remedy) {
 }
 
 }  // namespace
+
+// What is to be done with slow clients; the limit itself is known.
+Status SessionTable::CheckSlowOptions(const ServerOptions& options) {
+  const uint64_t most = options.client_lag_bytes_max;
+  const std::string within = "give at most client_lag_bytes_max, " + std::to_string(most);
+  if (options.soft_lag_bytes > most) return BadOption("soft_lag_bytes", within);
+  if (options.hard_lag_bytes > most) return BadOption("hard_lag_bytes", within);
+  if (options.soft_lag_bytes == 0 && options.soft_lag_ms != 0) {
+    return BadOption("soft_lag_ms", "give soft_lag_bytes too");
+  }
+  if (options.hard_lag_bytes == 0 && options.hard_lag_ms != 0) {
+    return BadOption("hard_lag_ms", "give hard_lag_bytes too");
+  }
+  if (options.hard_lag_bytes != 0 && options.slow_client_policy == SlowClientPolicy::kWait) {
+    return BadOption("hard_lag_bytes", "none with kWait; slow_wait_ms says when a client is cut");
+  }
+  if (options.slow_client_policy == SlowClientPolicy::kCatchUp && options.catch_up == nullptr) {
+    return BadOption("catch_up", "kCatchUp needs a source");
+  }
+  return Status();
+}
 
 Status SessionTable::CheckOptions(ServerOptions* options) {
   if (options->log_bytes > kLogBytesMax) {
@@ -42,7 +63,7 @@ Status SessionTable::CheckOptions(ServerOptions* options) {
     return BadOption("client_lag_bytes_max",
                      "give at most " + std::to_string(lag_most) + ", or a larger log_bytes");
   }
-  return Status();
+  return CheckSlowOptions(*options);
 }
 
 SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
@@ -50,7 +71,12 @@ SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
       epochs_(options.epoch),
       options_(options),
       turn_bytes_max_(options.turn_bytes_max),
-      admission_(options.max_clients_per_address) {}
+      admission_(options.max_clients_per_address) {
+  limit_ = lag_max();
+  for (const uint64_t mark : {options_.soft_lag_bytes, options_.hard_lag_bytes}) {
+    if (mark != 0) mark_bytes_ = std::min(mark_bytes_, mark);
+  }
+}
 
 size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer, uint64_t now_ns) {
   if (free_.empty()) {
@@ -110,8 +136,12 @@ SessionExtra& SessionTable::Extra(Session& session) {
 std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
   SessionExtra& extra = *session.extra;
   bool own_left = extra.own_sent < extra.own.size();
+  if (session.state == SessionState::kCatchingUp && !own_left) {
+    Refill(session);
+    own_left = extra.own_sent < extra.own.size();
+  }
   if (session.state == SessionState::kLive) {
-    if (!own_left && !extra.hello_waits) {
+    if (!own_left && !extra.hello_waits && !extra.skip_waits) {
       const auto window = LogWindow(session, turn_bytes_max_);
       own_left = extra.own_sent < extra.own.size();
       if (!own_left) return window;
@@ -122,6 +152,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
       if (boundary != session.cursor) {
         return log_.Window(session.cursor, std::min(boundary - session.cursor, turn_bytes_max_));
       }
+      if (extra.skip_waits) TellSkip(session);
       if (extra.hello_waits) Welcome(session);
     }
   }
@@ -132,9 +163,18 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
 void SessionTable::OnOwnSent(Session& session, uint32_t bytes) {
   SessionExtra& extra = *session.extra;
   extra.own_sent += bytes;
-  if (extra.own_sent < extra.own.size() || session.state != SessionState::kLive) return;
+  const bool goes_on =
+      session.state == SessionState::kLive || session.state == SessionState::kCatchingUp;
+  if (extra.own_sent < extra.own.size() || !goes_on) return;
+  ForgetOwn(extra);
+}
+
+void SessionTable::ForgetOwn(SessionExtra& extra) {
   extra.own.clear();
   extra.own_sent = 0;
+  extra.own_first = false;
+  extra.gap_at = kNoGap;
+  extra.hellos_unanswered = 0;
 }
 
 void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
@@ -146,7 +186,8 @@ void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
 
 SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const std::byte> data,
                                                uint64_t now_ns) {
-  if (session.state != SessionState::kLive && session.state != SessionState::kGreeting) {
+  if (session.state != SessionState::kLive && session.state != SessionState::kGreeting &&
+      session.state != SessionState::kCatchingUp) {
     return Verdict::kKeep;
   }
   SessionExtra& extra = Extra(session);
@@ -193,7 +234,7 @@ SessionTable::Verdict SessionTable::OnHello(Session& session, const Frame& frame
                   now_ns);
   }
   SessionExtra& extra = *session.extra;
-  if (extra.own.size() - extra.own_sent > kOwnBytesMax) {
+  if (++extra.hellos_unanswered > kHellosMax) {
     return Refuse(session, ByeReason::kProtocolError, "HELLO again without reading the answers",
                   now_ns);
   }
@@ -217,9 +258,10 @@ SessionTable::Verdict SessionTable::Refuse(Session& session, ByeReason why, std:
     --greeting_;
     StartLive(session);
   }
+  if (session.state == SessionState::kCatchingUp) GoLive(session, {log_.head(), log_.frames()});
   std::vector<std::byte> tail;
   AppendBye(&tail, why, what);
-  const bool own_begun = session.extra->own_sent != 0;
+  const bool own_begun = session.extra->own_sent != 0 || session.extra->own_first;
   BeginDrain(session, own_begun ? session.cursor : log_.BoundaryAfter(session.cursor).position,
              tail, now_ns);
   return Verdict::kEnd;
@@ -230,7 +272,8 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
   SessionExtra& extra = Extra(session);
   Leave(session);
   std::vector<std::byte> all;
-  if (extra.own_sent != 0) all.assign(extra.own.begin() + extra.own_sent, extra.own.end());
+  if (extra.own_sent != 0 || extra.own_first)
+    all.assign(extra.own.begin() + extra.own_sent, extra.own.end());
   const auto left = log_.Window(session.cursor, end - session.cursor);
   const bool room = drain_bytes_ + left.size() <= kDrainLogsMax * log_.bytes();
   // Without room it still ends at a frame boundary: its half frame is completed.
@@ -260,46 +303,15 @@ void SessionTable::Leave(Session& session) {
     --greeting_;
     ++stats_.clients_disconnected;
   }
+  if (session.state == SessionState::kCatchingUp) {
+    --catching_up_;
+    --live_;
+    ++stats_.clients_disconnected;
+  }
   if (session.state != SessionState::kLive) return;
   stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - session.counted_from;
   ++stats_.clients_disconnected;
   --live_;
-}
-
-void SessionTable::Cut(Session& session, uint64_t now_ns, std::string_view why) {
-  const uint64_t pending = log_.head() - session.cursor;
-  ++stats_.slow_client_drops;
-  TellOf(ServerEvent::Kind::kClientCut, session, std::string(why));
-  std::vector<std::byte> tail;
-  if (pending + FrameBytes(kSlowWarningBytes) <= lag_max()) {
-    ++stats_.slow_client_warnings;
-    AppendSlowWarning(&tail, {static_cast<uint32_t>(std::min<uint64_t>(pending, ~0u)),
-                              static_cast<uint32_t>(std::min<uint64_t>(lag_max(), ~0u))});
-  }
-  if (session.said_hello) AppendBye(&tail, ByeReason::kTooSlow, "too slow");
-  BeginDrain(session, log_.head(), tail, now_ns);
-}
-
-void SessionTable::CutLaggards(uint64_t bytes, uint64_t now_ns) {
-  for (Session& session : sessions_) {
-    if (session.state != SessionState::kLive) continue;
-    if (log_.head() + bytes - session.cursor <= lag_max()) continue;
-    Cut(session, now_ns, "cut: it would lag more than it may");
-  }
-}
-
-void SessionTable::CutStalled(uint64_t bytes, uint64_t now_ns) {
-  const uint64_t wait_ns = uint64_t{options_.slow_wait_ms} * 1'000'000;
-  for (Session& session : sessions_) {
-    if (session.state != SessionState::kLive || session.sending) continue;
-    if (log_.head() + bytes - session.cursor <= lag_max()) continue;
-    if (session.stalled_since_ns == 0 || session.stalled_cursor != session.cursor) {
-      session.stalled_cursor = session.cursor;
-      session.stalled_since_ns = now_ns;
-    } else if (now_ns - session.stalled_since_ns >= wait_ns) {
-      Cut(session, now_ns, "cut: it held everybody up and made no progress");
-    }
-  }
 }
 
 bool SessionTable::InFlightBelow(uint64_t position) const {
@@ -311,18 +323,21 @@ bool SessionTable::InFlightBelow(uint64_t position) const {
 }
 
 void SessionTable::Refresh() {
+  NoteEpochFirst();
   uint64_t lowest = ~uint64_t{0};
-  bool busy = false;
+  bool busy = catching_up_ != 0;
   for (const Session& session : sessions_) {
     const bool pins = session.sending && !session.sending_own;
     if (session.state != SessionState::kLive && !pins) continue;
     lowest = std::min(lowest, session.cursor);
     busy |= session.sending ||
-            (session.extra != nullptr && (!OwnDone(session) || session.extra->hello_waits));
+            (session.extra != nullptr &&
+             (!OwnDone(session) || session.extra->hello_waits || session.extra->skip_waits));
   }
   if (lowest == ~uint64_t{0}) {
-    limit_ = lowest;
-    all_drained_ = true;
+    // Nobody holds the log; only the first record of an epoch, yet to come, is to be seen.
+    limit_ = epochs_.latest().first_wal_seq.has_value() ? lowest : log_.head() + log_.bytes();
+    all_drained_ = !busy;
     return;
   }
   limit_ = lowest + lag_max();

@@ -34,6 +34,7 @@ class SessionTable {
 
   // Checks the options and fills in what is 0.
   static Status CheckOptions(ServerOptions* options);
+  static Status CheckSlowOptions(const ServerOptions& options);
 
   BroadcastLog& log() { return log_; }
   const BroadcastLog& log() const { return log_; }
@@ -90,9 +91,15 @@ class SessionTable {
   // cursor below it has of its own: neither may be freed or written over.
   bool InFlightBelow(uint64_t position) const;
 
-  // Cuts every live session that would lag more than the limit after `bytes` more. Their sends are
-  // not in flight. They no longer count as clients.
-  void CutLaggards(uint64_t bytes, uint64_t now_ns);
+  // Deals as the policy says with every live session that would lag more than the limit after
+  // `bytes` more. Their sends are not in flight. Those cut no longer count as clients.
+  void MakeRoom(uint64_t bytes, uint64_t now_ns);
+  // The soft and the hard mark. MarksDue as of the last Refresh: whether anybody is over one, or
+  // was.
+  bool MarksDue() const;
+  void CheckMarks(uint64_t now_ns);
+  // Before NextSend is asked of all: the catch-up source may be read a few times more.
+  void BeginTurn() { reads_left_ = kCatchUpReads; }
   // kWait: cuts those that hold up a frame of `bytes` and have not moved for slow_wait_ms.
   void CutStalled(uint64_t bytes, uint64_t now_ns);
   // Leaves the live sessions: its frames are counted and it no longer holds the log.
@@ -104,6 +111,7 @@ class SessionTable {
   }
 
   uint32_t draining() const { return draining_; }
+  uint32_t catching_up() const { return catching_up_; }
   void Tell(ServerEvent::Kind kind, std::string text);
   void TellOf(ServerEvent::Kind kind, const Session& session, std::string_view what);
   std::vector<ServerEvent> TakeEvents();
@@ -111,15 +119,19 @@ class SessionTable {
 
  private:
   static constexpr size_t kEventsMax = 256;
+  static constexpr uint32_t kCatchUpReads = 4;  // a turn, of 128 KiB each: some 100 us
 
   std::span<const std::byte> NextSendSlow(Session& session);
   void OnOwnSent(Session& session, uint32_t bytes);
+  static void ForgetOwn(SessionExtra& extra);
   SessionExtra& Extra(Session& session);
   // The bytes of the log to send next: never over the start of an epoch that is to be told first.
   std::span<const std::byte> LogWindow(Session& session, uint64_t max);
   void TellEpoch(Session& session);
+  void NoteEpochFirst();
   void Welcome(Session& session);
-  Gap Resume(Session& session);
+  Gap Resume(Session& session, bool may_catch_up);
+  void TellPlace(Session& session, const Gap& gap);
   void StartLive(Session& session);
   Verdict OnHello(Session& session, const Frame& frame, uint64_t now_ns);
   void AgreeOnHeartbeats(SessionExtra& extra, uint32_t asked_ms, uint64_t now_ns);
@@ -131,7 +143,23 @@ class SessionTable {
   // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
                   uint64_t now_ns);
-  void Cut(Session& session, uint64_t now_ns, std::string_view why);
+  void Warn(Session& session);
+  void Overrun(Session& session, uint64_t now_ns, const std::string& why);
+  void Cut(Session& session, uint64_t now_ns, const std::string& why);
+  BroadcastLog::Place LetGo(Session& session);
+  void Skip(Session& session, const std::string& why);
+  void TakeBackGap(SessionExtra& extra);
+  void TellSkip(Session& session);
+  void FallBehind(Session& session, const std::string& why);
+  void StartCatchUp(Session& session, uint64_t epoch, uint64_t from);
+  void Refill(Session& session);
+  bool TakeChunk(Session& session);
+  void TellMissing(Session& session, const Gap& gap);
+  bool JoinLog(Session& session);
+  void GoLive(Session& session, BroadcastLog::Place place);
+  void WelcomeBehind(Session& session);
+  void GiveUpCatchUp(Session& session);
+  void WatchCatchUp(Session& session, uint64_t now_ns);
   Verdict Refuse(Session& session, ByeReason why, std::string_view what, uint64_t now_ns);
 
   BroadcastLog log_;
@@ -141,6 +169,10 @@ class SessionTable {
   uint64_t limit_ = ~uint64_t{0};
   bool all_drained_ = true;
   uint32_t live_ = 0, draining_ = 0, greeting_ = 0;
+  uint32_t catching_up_ = 0;  // of live_
+  uint32_t reads_left_ = 0;
+  uint64_t mark_bytes_ = ~uint64_t{0};  // the lower of the marks
+  bool over_mark_ = false;
   uint64_t timer_ns_ = kForeverNs;  // when a session has something due, at the earliest
   Admission admission_;
   uint64_t heartbeats_received_ = 0;
@@ -151,6 +183,8 @@ class SessionTable {
   ServerStats stats_;
 };
 
+// What an epoch began with, before the sequence `first`, will not come.
+Gap EpochGap(uint64_t first);
 sockaddr_storage PeerAddress(const Session& session);
 std::string PeerText(const Session& session);
 

@@ -20,14 +20,15 @@ std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
     ++stats_.clients_timed_out;
     return "closed: no HELLO within " + std::to_string(options_.hello_timeout_ms) + " ms";
   }
-  if (session.state != SessionState::kLive || session.extra == nullptr) return {};
-  if (session.extra->heartbeat_ms == 0) return {};
-  if (Silent(*session.extra, now_ns)) {
+  const bool catching_up = session.state == SessionState::kCatchingUp;
+  if ((session.state != SessionState::kLive && !catching_up) || session.extra == nullptr) return {};
+  if (session.extra->heartbeat_ms != 0 && Silent(*session.extra, now_ns)) {
     ++stats_.clients_timed_out;
     return "closed: it promised heartbeats and was silent for " +
            std::to_string((now_ns - session.extra->heard_ns) / kNsPerMs) + " ms";
   }
-  Beat(session, now_ns);
+  if (catching_up) WatchCatchUp(session, now_ns);
+  if (session.extra->heartbeat_ms != 0) Beat(session, now_ns);
   return {};
 }
 
@@ -49,8 +50,9 @@ void SessionTable::Beat(Session& session, uint64_t now_ns) {
   if (now_ns >= extra.look_ns) {
     extra.look_ns = now_ns + std::max<uint64_t>(extra.heartbeat_ms * kNsPerMs / 2, kNsPerMs);
     const bool moved = std::exchange(extra.looked_cursor, session.cursor) != session.cursor;
-    const bool idle =
-        session.cursor == log_.head() && !session.sending && !extra.hello_waits && OwnDone(session);
+    const bool idle = session.state == SessionState::kLive && session.cursor == log_.head() &&
+                      !session.sending && !extra.hello_waits && !extra.skip_waits &&
+                      OwnDone(session);
     if (!moved && idle && !session.bye_queued) AppendHeartbeat(&extra.own, 0);
   }
   NeedTimer(extra.look_ns);

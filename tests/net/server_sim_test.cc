@@ -1,125 +1,316 @@
-// The server over the simulator: many seeds of short sends, full sockets and late completions.
-// Every client reads a gap-free run of exact frames up to the end, or up to where it was cut.
+// The server over the simulator: many seeds of short sends, full sockets, resets, late, lost and
+// cancelled completions, queues that are full and buffers that ran out, under every policy and with
+// any marks. Every client reads a gap-free run of exact frames, or is told: by a GAP that names
+// what is missing, by the warning before a jump, or by the end of its stream.
+//
+// OMBUS_SIM_SEEDS says how many seeds (the long form: 10000), OMBUS_SIM_FIRST where they begin.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <random>
 
 #include "net/basic_server.h"
 #include "net/sim_backend.h"
 #include "net/sim_network.h"
+#include "tests/net/frame_store.h"
 
 namespace ombus::net {
 namespace {
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr uint64_t kSeeds = 40;
+#else
+constexpr uint64_t kSeeds = 400;
+#endif
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// Checks one client's bytes, frame by frame.
+class Checker {
+ public:
+  Checker(bool hello, uint64_t resume_from) : hello_(hello), resume_from_(resume_from) {}
+
+  // Takes whole frames; what is left stays. False: a frame that must not be.
+  testing::AssertionResult Take(std::span<const std::byte> bytes) {
+    left_.insert(left_.end(), bytes.begin(), bytes.end());
+    std::span<const std::byte> left(left_);
+    Frame frame;
+    ParseResult parsed;
+    testing::AssertionResult good = testing::AssertionSuccess();
+    while (good && (parsed = ParseFrame(left, &frame)) == ParseResult::kFrame) {
+      good = frame.control() ? OnControl(frame) : OnData(frame);
+      left = left.subspan(frame.bytes());
+    }
+    if (good && parsed != ParseResult::kPartial) good = Bad("no frame");
+    left_.erase(left_.begin(), left_.end() - static_cast<ptrdiff_t>(left.size()));
+    return good;
+  }
+  uint64_t last() const { return next_ - 1; }
+  bool partial() const { return !left_.empty(); }
+  bool said_bye() const { return bye_; }
+  uint64_t gaps() const { return gaps_; }
+  uint64_t warnings() const { return warnings_; }
+
+ private:
+  testing::AssertionResult Bad(const std::string& what) {
+    return testing::AssertionFailure() << what << "; expected sequence " << next_;
+  }
+
+  testing::AssertionResult OnData(const Frame& frame) {
+    SlowWarningFrame warning;
+    if (ParseSlowWarning(frame, &warning)) {
+      ++warnings_;
+      // Until WELCOME the server may not know yet that it said HELLO.
+      jump_told_ |= !hello_ || !welcomed_;
+      return testing::AssertionSuccess();
+    }
+    if (bye_) return Bad("data after BYE");
+    if (next_ != 0 && frame.wal_seq != next_) {
+      if (!jump_told_ || frame.wal_seq < next_)
+        return Bad("a jump to " + std::to_string(frame.wal_seq) + " that nobody told");
+      ++gaps_;
+    }
+    jump_told_ = false;
+    next_ = frame.wal_seq + 1;
+    for (size_t i = 0; i < frame.size; ++i) {
+      if (frame.payload[i] != static_cast<std::byte>(frame.wal_seq)) return Bad("a wrong byte");
+    }
+    return testing::AssertionSuccess();
+  }
+
+  testing::AssertionResult OnControl(const Frame& frame) {
+    if (!hello_) return Bad("a control frame without HELLO");
+    Welcome welcome;
+    Gap gap;
+    Bye bye;
+    if (ParseWelcome(frame, &welcome)) {
+      // What came before it was sent before HELLO arrived; it is sent again.
+      if (resume_from_ != 0 && !welcomed_) next_ = resume_from_;
+      welcomed_ = true;
+    } else if (ParseGap(frame, &gap)) {
+      if (gap.to < gap.from) return Bad("a gap that ends before it begins");
+      if (next_ != 0 && gap.from != next_ && !(jump_told_ && gap.from > next_)) {
+        return Bad("a gap from " + std::to_string(gap.from));
+      }
+      next_ = gap.to + 1;
+      ++gaps_;
+    } else if (ParseBye(frame, &bye)) {
+      bye_ = true;
+    } else if (frame.type != static_cast<uint8_t>(ControlType::kHeartbeat)) {
+      return Bad("an unknown control frame");
+    }
+    return testing::AssertionSuccess();
+  }
+
+  bool hello_;
+  uint64_t resume_from_, next_ = 0, gaps_ = 0, warnings_ = 0;
+  bool welcomed_ = false, jump_told_ = false, bye_ = false;
+  std::vector<std::byte> left_;
+};
+
 struct SimClient {
   int fd;
-  std::vector<std::byte> bytes;
+  bool reader;  // one of those that read all the time
+  Checker checker;
+  bool ended = false;
 
   void Read(SimNetwork* network, size_t most) {
     std::vector<std::byte> chunk(most);
     const int got = network->Read(fd, chunk);
-    if (got > 0) bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + got);
+    if (got > 0) {
+      ASSERT_TRUE(checker.Take(std::span(chunk).first(static_cast<size_t>(got))));
+    } else if (got != -EAGAIN) {
+      ended = true;  // it is told: the end of the stream, or a reset
+    }
   }
 };
 
-// Whole frames in sequence with the right payload; returns how many, and the last sequence.
-void Check(const SimClient& client, uint64_t* last, size_t* rest) {
-  std::span<const std::byte> left(client.bytes);
-  Frame frame;
-  *last = 0;
-  ParseResult result;
-  while ((result = ParseFrame(left, &frame)) == ParseResult::kFrame) {
-    left = left.subspan(frame.bytes());
-    if (frame.control() || frame.type == kTypeSlowWarning) continue;
-    if (*last != 0) {
-      ASSERT_EQ(frame.wal_seq, *last + 1);
-    }
-    *last = frame.wal_seq;
-    for (size_t i = 0; i < frame.size; ++i) {
-      ASSERT_EQ(frame.payload[i], static_cast<std::byte>(frame.wal_seq));
-    }
-  }
-  ASSERT_EQ(result, ParseResult::kPartial);
-  *rest = left.size();
-}
+class SimRun {
+ public:
+  explicit SimRun(uint64_t seed) : random_(seed), network_(1024 << random_() % 4) { Start(seed); }
 
-void RunSeed(uint64_t seed, SlowClientPolicy policy) {
-  SCOPED_TRACE(seed);
-  std::mt19937_64 random(seed);
-  SimNetwork network(4096);
-  const int listener = network.NewListener();
-  SimOptions sim;
-  sim.seed = seed;
-  sim.shuffle = true;
-  sim.faults.short_send = 200;
-  sim.faults.send_again = 100;
-  sim.faults.delay = 50;
-  sim.faults.end_multishot = 100;
-  sim.faults.no_buffers = 50;
-  auto made = BasicServer<SimBackend>::Create(
-      std::make_unique<SimBackend>(&network, sim), UniqueFd(listener),
-      {.log_bytes = kLogBytesMin, .client_lag_bytes_max = 30'000, .slow_client_policy = policy});
-  ASSERT_TRUE(made.ok()) << made.status().message();
-  auto& server = **made;
-  std::vector<SimClient> clients;
-  std::vector<std::byte> payload(1500);
-  uint64_t next = 1;
-  for (int step = 0; step < 1500; ++step) {
-    if (clients.size() < 8 && random() % 20 == 0) {
-      clients.push_back({network.NewSocket(), {}});
-      ASSERT_EQ(network.Connect(clients.back().fd, network.AddressOf(listener)), 0);
-      std::vector<std::byte> hello;
-      AppendHello(&hello, {});
-      if (random() % 2 == 0) (void)network.Write(clients.back().fd, hello);
-    }
-    for (uint64_t n = random() % 6; n > 0; --n) {
-      std::fill(payload.begin(), payload.end(), static_cast<std::byte>(next));
-      const auto size = static_cast<uint16_t>(random() % payload.size());
-      const auto result =
-          server.Broadcast({.wal_seq = next, .payload = payload.data(), .size = size, .type = 1});
-      if (result == BroadcastResult::kOk) ++next;
-    }
-    ASSERT_TRUE(server.Turn(0).ok());
-    for (size_t i = 0; i < clients.size(); ++i) {
-      if (i % 3 != 2 || random() % 30 == 0) clients[i].Read(&network, 1 + random() % 8192);
-    }
+  void Run() {
+    for (int step = 0; step < 600 && !testing::Test::HasFatalFailure(); ++step) Step();
+    Drain();
+    if (testing::Test::HasFatalFailure()) return;
+    CheckEnd();
+    LeaveAndCount();
   }
-  const uint32_t alive = server.client_count();
-  const auto drain = [&] {
-    for (int step = 0; step < 100'000 && !server.all_drained(); ++step) {
-      if (!server.Turn(0).ok()) return;
-      for (SimClient& client : clients) client.Read(&network, 65536);
-    }
-  };
-  drain();
-  ASSERT_TRUE(server.all_drained());
-  // One more for those who joined after the last.
-  payload[0] = static_cast<std::byte>(next);
-  ASSERT_EQ(server.Broadcast({.wal_seq = next++, .payload = payload.data(), .size = 1, .type = 1}),
-            BroadcastResult::kOk);
-  drain();
-  ASSERT_TRUE(server.all_drained());
-  uint32_t complete = 0;
-  for (SimClient& client : clients) {
-    for (int i = 0; i < 10; ++i) client.Read(&network, 65536);
-    uint64_t last = 0;
-    size_t rest = 0;
-    ASSERT_NO_FATAL_FAILURE(Check(client, &last, &rest));
-    if (last + 1 == next && rest == 0) ++complete;
-  }
-  EXPECT_GE(complete, alive);
-  if (policy == SlowClientPolicy::kWait) {
-    EXPECT_EQ(server.stats().slow_client_drops, 0u);
-    EXPECT_EQ(complete, clients.size());
-  }
-}
 
-TEST(ServerSimTest, GivesEveryClientAGapFreeRunOrCutsIt) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) RunSeed(seed, SlowClientPolicy::kDisconnect);
-}
+  std::string Describe() const {
+    static constexpr const char* kPolicies[] = {"disconnect", "wait", "skip", "catch-up"};
+    return std::string(kPolicies[static_cast<int>(options_.slow_client_policy)]) + ", lag " +
+           std::to_string(options_.client_lag_bytes_max) + ", soft " +
+           std::to_string(options_.soft_lag_bytes) + ", hard " +
+           std::to_string(options_.hard_lag_bytes) + (store_ == nullptr ? "" : ", a source") +
+           (store_is_whole_ ? "" : " with holes") + (resets_ ? ", resets" : "");
+  }
 
-TEST(ServerSimTest, LosesNothingForAnyoneWhereItWaits) {
-  for (uint64_t seed = 1; seed <= 20; ++seed) RunSeed(seed, SlowClientPolicy::kWait);
+ private:
+  uint64_t Below(uint64_t n) { return random_() % n; }
+  bool Chance(uint64_t in) { return random_() % in == 0; }
+
+  SimOptions RandomFaults(uint64_t seed) {
+    SimOptions sim;
+    sim.seed = seed;
+    sim.shuffle = Chance(2);
+    SimFaults& f = sim.faults;
+    for (uint32_t* fault : {&f.short_send, &f.send_again, &f.delay, &f.end_multishot, &f.no_buffers,
+                            &f.accept_error}) {
+      if (Chance(2)) *fault = static_cast<uint32_t>(Below(200));
+    }
+    resets_ = Chance(3);
+    if (resets_) f.reset = static_cast<uint32_t>(Below(4));
+    if (resets_ && Chance(2)) f.cancel = static_cast<uint32_t>(Below(3));
+    if (Chance(3)) sim.submit_max = static_cast<uint32_t>(1 + Below(16));
+    if (Chance(3)) sim.complete_max = static_cast<uint32_t>(1 + Below(16));
+    sim.backend.receive_buffers = static_cast<uint32_t>(1 + Below(8));
+    return sim;
+  }
+
+  ServerOptions RandomOptions() {
+    ServerOptions options;
+    options.log_bytes = kLogBytesMin;
+    options.client_lag_bytes_max = 20'000 + Below(40'000);
+    options.turn_bytes_max = static_cast<uint32_t>(1 + Below(20'000));
+    options.slow_client_policy = static_cast<SlowClientPolicy>(Below(4));
+    options.drain_ms = static_cast<uint32_t>(1 + Below(1000));
+    options.control_frames_per_second = 0;
+    options.heartbeat_ms = static_cast<uint32_t>(Below(3));
+    options.client_timeout_ms = 0;
+    options.catch_up_wait_ms = static_cast<uint32_t>(Below(100));
+    if (Chance(2)) options.soft_lag_bytes = 1 + Below(options.client_lag_bytes_max);
+    if (options.soft_lag_bytes != 0) options.soft_lag_ms = static_cast<uint32_t>(Below(2));
+    if (Chance(2) && options.slow_client_policy != SlowClientPolicy::kWait) {
+      options.hard_lag_bytes = 1 + Below(options.client_lag_bytes_max);
+      options.hard_lag_ms = static_cast<uint32_t>(Below(2));
+    }
+    if (Chance(2) || options.slow_client_policy == SlowClientPolicy::kCatchUp) {
+      options.catch_up = store_ = std::make_shared<FrameStore>();
+      store_is_whole_ = !Chance(3);
+    }
+    if (Chance(4)) options.require_hello = true;
+    options.hello_timeout_ms = 60'000;
+    return options;
+  }
+
+  void Start(uint64_t seed) {
+    listener_ = network_.NewListener();
+    const SimOptions sim = RandomFaults(seed);
+    options_ = RandomOptions();
+    auto made = BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim),
+                                                UniqueFd(listener_), options_);
+    ASSERT_TRUE(made.ok()) << made.status().message();
+    server_ = std::move(*made);
+  }
+
+  void Step() {
+    if (clients_.size() < 8 && Chance(20)) Connect();
+    if (Chance(200) && !clients_.empty()) network_.Reset(clients_[Below(clients_.size())].fd);
+    for (uint64_t n = Below(6); n > 0; --n) Broadcast(Below(1500));
+    if (store_ != nullptr && !store_is_whole_ && Chance(20)) {
+      store_->HoldBack(Below(100));
+      if (Chance(3)) store_->Forget(Below(200));
+    }
+    Turn();
+    for (SimClient& client : clients_) {
+      if (client.reader || Chance(30)) {
+        ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 1 + Below(8192)));
+      }
+    }
+  }
+
+  void Connect() {
+    const int fd = network_.NewSocket();
+    ASSERT_EQ(network_.Connect(fd, network_.AddressOf(listener_)), 0);
+    const bool hello = options_.require_hello || Chance(2);
+    const uint64_t resume_from = hello && Chance(2) ? Below(next_) : 0;
+    clients_.push_back({fd, !Chance(3), Checker(hello, resume_from)});
+    if (!hello) return;
+    std::vector<std::byte> bytes;
+    AppendHello(&bytes, {.resume_from = resume_from, .heartbeat_ms = Chance(2) ? 1u : 0u});
+    (void)network_.Write(fd, bytes);
+  }
+
+  void Broadcast(size_t size) {
+    const std::vector<std::byte> payload(size, static_cast<std::byte>(next_));
+    const Record record = {.wal_seq = next_,
+                           .payload = payload.data(),
+                           .size = static_cast<uint16_t>(size),
+                           .type = 1};
+    if (server_->Broadcast(record) != BroadcastResult::kOk) return;
+    if (store_ != nullptr) store_->Append(0, record);
+    ++next_;
+  }
+
+  void Turn() { ASSERT_TRUE(server_->Turn(Chance(4) ? Below(1'000'000) : 0).ok()); }
+
+  void Drain() {
+    if (testing::Test::HasFatalFailure()) return;
+    if (store_ != nullptr) store_->HoldBack(0);
+    for (int round = 0; round < 2; ++round) {
+      for (int step = 0; step < 50'000 && !server_->all_drained(); ++step) {
+        ASSERT_TRUE(server_->Turn(1'000'000).ok());
+        for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
+      }
+      ASSERT_TRUE(server_->all_drained());
+      // One more for those who joined after the last.
+      if (round == 0) Broadcast(1);
+    }
+    for (int i = 0; i < 10; ++i) {
+      for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
+    }
+  }
+
+  void CheckEnd() {
+    uint32_t complete = 0;
+    for (const SimClient& client : clients_) {
+      const bool whole = client.checker.last() + 1 == next_ && !client.checker.partial();
+      complete += whole && !client.ended;
+      if (options_.slow_client_policy == SlowClientPolicy::kCatchUp && store_is_whole_) {
+        EXPECT_EQ(client.checker.gaps(), 0u);
+      }
+    }
+    EXPECT_GE(complete, server_->client_count());
+    if (options_.slow_client_policy != SlowClientPolicy::kDisconnect) {
+      EXPECT_EQ(server_->stats().slow_client_drops, 0u);
+    }
+    EXPECT_EQ(server_->stats().protocol_errors, 0u);
+  }
+
+  // Nothing is left of those who have gone: no session, no descriptor.
+  void LeaveAndCount() {
+    for (const SimClient& client : clients_) network_.Close(client.fd);
+    for (int step = 0; step < 5000 && network_.open() > 1; ++step) {
+      ASSERT_TRUE(server_->Turn(1'000'000).ok());
+    }
+    EXPECT_EQ(server_->client_count(), 0u);
+    EXPECT_EQ(network_.open(), 1u);  // the listener
+  }
+
+  std::mt19937_64 random_;
+  SimNetwork network_;
+  int listener_ = -1;
+  ServerOptions options_;
+  std::shared_ptr<FrameStore> store_;
+  bool store_is_whole_ = true, resets_ = false;
+  std::unique_ptr<BasicServer<SimBackend>> server_;
+  std::vector<SimClient> clients_;
+  uint64_t next_ = 1;
+};
+
+TEST(ServerSimTest, GivesEveryClientAGapFreeRunOrTellsIt) {
+  const uint64_t first = FromEnvironment("OMBUS_SIM_FIRST", 1);
+  const uint64_t count = FromEnvironment("OMBUS_SIM_SEEDS", kSeeds);
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    SimRun run(seed);
+    SCOPED_TRACE("seed " + std::to_string(seed) + ", " + run.Describe());
+    run.Run();
+    if (HasFailure()) break;
+  }
 }
 
 }  // namespace

@@ -15,17 +15,21 @@
 #include <vector>
 
 #include "ombus/backend_choice.h"
+#include "ombus/catch_up.h"
 #include "ombus/io_options.h"
 #include "ombus/record.h"
 #include "ombus/status.h"
 
 namespace ombus {
 
-// What happens to the client whose lag reaches client_lag_bytes_max.
+// What happens to a client that would lag more than client_lag_bytes_max, or that is over the hard
+// mark for too long.
 enum class SlowClientPolicy : uint8_t {
   kDisconnect,  // it gets what is pending, a warning frame, and the end of its stream; nobody waits
-  kWait,  // Broadcast refuses (kFull) until it has caught up, for at most slow_wait_ms without
-          // progress; then it is disconnected. Lossless end to end, at the slowest client's pace
+  kWait,     // Broadcast refuses (kFull) until it has caught up, for at most slow_wait_ms without
+             // progress; then it is disconnected. Lossless end to end, at the slowest client's pace
+  kSkip,     // it goes on with what is new, after a GAP (old protocol: a warning) where it left off
+  kCatchUp,  // it gets what it has not from ServerOptions::catch_up, until the log has it again
 };
 
 struct ServerOptions {
@@ -54,10 +58,21 @@ struct ServerOptions {
   uint64_t log_bytes = 4u << 20;      // rounded up to a power of two, at least 256 KiB
   uint64_t client_lag_bytes_max = 0;  // 0: three quarters of the log
   SlowClientPolicy slow_client_policy = SlowClientPolicy::kDisconnect;
-  bool oversized_cuts = false;     // kDisconnect: a record of more bytes than a client may lag cuts
-                                   // them all; else it is refused (kTooLarge)
-  uint32_t slow_wait_ms = 5000;    // kWait: without any progress
-  uint32_t send_buffer_bytes = 0;  // SO_SNDBUF; 0: the kernel's own tuning
+  bool oversized_cuts = false;   // kDisconnect: a record of more bytes than a client may lag cuts
+                                 // them all; else it is refused (kTooLarge)
+  uint32_t slow_wait_ms = 5000;  // kWait: without any progress
+  // Marks below client_lag_bytes_max: a client that lags more than so many bytes for so long
+  // without a break. A burst that drains in time costs nobody anything. Looked at once a turn. 0
+  // bytes: none.
+  uint64_t soft_lag_bytes = 0;  // it is warned: 0xFE frame, event, slow_client_warnings
+  uint32_t soft_lag_ms = 0;
+  uint64_t hard_lag_bytes =
+      0;  // the policy takes its course; not with kWait, which has slow_wait_ms
+  uint32_t hard_lag_ms = 0;
+  // Where clients that resume, and with kCatchUp those that lag, find what the log has no longer.
+  std::shared_ptr<CatchUpSource> catch_up = nullptr;
+  uint32_t catch_up_wait_ms = 1000;      // for a source that has nothing yet; then the gap is told
+  uint32_t send_buffer_bytes = 0;        // SO_SNDBUF; 0: the kernel's own tuning
   uint32_t turn_bytes_max = 256u << 10;  // per client and turn
   uint32_t drain_ms = 1000;              // how long a client that was cut is still drained
   uint64_t epoch = 0;                    // told to clients in WELCOME; 0: not known
@@ -95,9 +110,13 @@ struct ServerStats {
   uint64_t clients_disconnected = 0;
   uint64_t slow_client_drops = 0;
   uint64_t slow_client_warnings = 0;
-  uint64_t protocol_errors = 0;  // clients closed for what they sent
-  uint64_t accept_failures = 0;  // EMFILE and the like; accepting goes on
-  uint64_t log_bytes_high = 0;   // highest lag of any client
+  uint64_t slow_client_skips = 0;
+  uint64_t frames_skipped = 0;    // by those
+  uint64_t catch_ups = 0;         // times a client began to catch up
+  uint64_t frames_caught_up = 0;  // sent from the source; in frames_delivered too
+  uint64_t protocol_errors = 0;   // clients closed for what they sent
+  uint64_t accept_failures = 0;   // EMFILE and the like; accepting goes on
+  uint64_t log_bytes_high = 0;    // highest lag of any client
 };
 
 // Something an operator wants in the log: a client joined, left, was cut, and why.
@@ -110,7 +129,8 @@ struct ServerEvent {
     kClientRefused,
     kProtocolError,
     kAcceptFailed,
-    kNote
+    kNote,
+    kClientSkipped
   };
   Kind kind = Kind::kNote;
   std::string text;  // whole sentence, with the client's address and its lag where it has one

@@ -44,6 +44,7 @@ enum class ByeReason : uint32_t {
 enum class GapReason : uint32_t {
   kNotRetained = 1,  // the server no longer has what HELLO asked for
   kEpochStart = 2,   // what an epoch began with, up to `to`, never reached the server or is gone
+  kSkipped = 3,      // the client was too slow for them
 };
 
 }  // namespace ombus

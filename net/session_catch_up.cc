@@ -1,0 +1,201 @@
+// Clients that are behind the broadcast log and get what they miss from a CatchUpSource: the part
+// of SessionTable that leaves the log and finds back into it.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "net/session_table.h"
+
+namespace ombus::net {
+namespace {
+
+// Read at once for one client, and so many such reads a turn: the others wait meanwhile.
+constexpr size_t kChunkBytes = 128u << 10;
+static_assert(kChunkBytes >= kFrameBytesMax);
+constexpr uint64_t kStarvedLookNs = 50'000'000;
+
+}  // namespace
+
+// Too slow for the log. Its send is not in flight.
+void SessionTable::FallBehind(Session& session, const std::string& why) {
+  const BroadcastLog::Place next = LetGo(session);
+  if (next.position == log_.head()) return;  // it was within the last frame
+  TellOf(ServerEvent::Kind::kClientSlow, session, "catches up from the source: " + why);
+  SessionExtra& extra = *session.extra;
+  const uint64_t epoch = epochs_.NumberAt(next.position);
+  if (session.said_hello && !extra.hello_waits && extra.epochs_told <= epoch) TellEpoch(session);
+  StartCatchUp(session, epoch, log_.WalSeqAt(next.position));
+}
+
+void SessionTable::StartCatchUp(Session& session, uint64_t epoch, uint64_t from) {
+  SessionExtra& extra = *session.extra;
+  ++stats_.catch_ups;
+  ++catching_up_;
+  session.state = SessionState::kCatchingUp;
+  session.over_soft_ns = session.over_hard_ns = 0;
+  session.warned = false;
+  extra.catch_epoch = epoch;
+  extra.catch_next = from;
+  extra.gap_at = kNoGap;
+  extra.starved = false;
+  extra.starved_ns = 0;
+  NeedTimer(0);
+}
+
+// All of its own frames are sent: more of them, or back to the log.
+void SessionTable::Refill(Session& session) {
+  SessionExtra& extra = *session.extra;
+  if (extra.hello_waits && extra.hello.resume_from != 0) {
+    return GoLive(session, {log_.head(), log_.frames()});  // where Welcome decides anew
+  }
+  if (extra.catch_epoch < epochs_.first()) return GiveUpCatchUp(session);
+  if (extra.hello_waits) return WelcomeBehind(session);
+  if (JoinLog(session) || reads_left_ == 0) return;
+  --reads_left_;
+  extra.own.resize(kChunkBytes);
+  const size_t got = std::min(
+      options_.catch_up->Read(epochs_.at(extra.catch_epoch).epoch, extra.catch_next, extra.own),
+      extra.own.size());
+  extra.own.resize(got);
+  extra.starved = got == 0;
+  if (extra.starved && JoinLog(session)) return;
+  if (got != 0 && !TakeChunk(session)) {
+    Tell(ServerEvent::Kind::kNote,
+         "catch-up source: gave bytes that are no frames in rising "
+         "sequence from " +
+             std::to_string(extra.catch_next) + " on; repair it, clients go without");
+    extra.own.clear();
+    GiveUpCatchUp(session);
+  }
+}
+
+// WELCOME for who goes on from the source.
+void SessionTable::WelcomeBehind(Session& session) {
+  SessionExtra& extra = *session.extra;
+  extra.hello_waits = false;
+  extra.epochs_told = extra.catch_epoch + 1;
+  AppendWelcome(&extra.own, {kWireVersion, epochs_.at(extra.catch_epoch).epoch, extra.catch_next,
+                             extra.heartbeat_ms});
+}
+
+// Checks what the source gave, whatever it is. Says what is missing before it.
+bool SessionTable::TakeChunk(Session& session) {
+  SessionExtra& extra = *session.extra;
+  std::span<const std::byte> left(extra.own);
+  uint64_t frames = 0, first = 0, next = extra.catch_next;
+  Frame frame;
+  while (!left.empty()) {
+    if (ParseFrame(left, &frame) != ParseResult::kFrame) return false;
+    if (frame.control() || frame.wal_seq < next) return false;
+    if (frames++ == 0) first = frame.wal_seq;
+    next = frame.wal_seq + 1;
+    left = left.subspan(frame.bytes());
+  }
+  const EpochStart& start = epochs_.at(extra.catch_epoch);
+  if (extra.catch_next == 0) {
+    if (!start.whole || first > start.first_wal_seq.value_or(first)) {
+      TellMissing(session, EpochGap(first));
+    }
+  } else if (first > extra.catch_next) {
+    TellMissing(session,
+                {extra.catch_next, first - 1, static_cast<uint32_t>(GapReason::kNotRetained)});
+  }
+  extra.catch_next = next;
+  stats_.frames_caught_up += frames;
+  stats_.frames_delivered += frames;
+  return true;
+}
+
+void SessionTable::TellMissing(Session& session, const Gap& gap) {
+  SessionExtra& extra = *session.extra;
+  std::vector<std::byte> told;
+  if (session.said_hello) {
+    AppendGap(&told, gap);
+  } else {
+    AppendSlowWarning(&told, {0, static_cast<uint32_t>(std::min<uint64_t>(lag_max(), ~0u))});
+  }
+  extra.own.insert(extra.own.begin(), told.begin(), told.end());
+}
+
+// Back to the log where that has what comes next, far enough from being overtaken again.
+bool SessionTable::JoinLog(Session& session) {
+  SessionExtra& extra = *session.extra;
+  const EpochStart& start = epochs_.at(extra.catch_epoch);
+  const bool latest = extra.catch_epoch + 1 == epochs_.count();
+  BroadcastLog::Place end{log_.head(), log_.frames()};
+  uint64_t last = log_.last_wal_seq();
+  if (!latest) {
+    const EpochStart& next = epochs_.at(extra.catch_epoch + 1);
+    end = {next.position, next.frame};
+    last = next.last_wal_seq;
+  }
+  // Of an epoch of which nothing was broadcast here the source alone knows how far it goes.
+  const bool empty = start.position == end.position;
+  const bool over = empty ? !latest || extra.starved : extra.catch_next > last;
+  // From its beginning on: whatever that is.
+  const bool whole = extra.catch_next == 0 && log_.head() - start.position <= lag_max() / 2;
+  const auto found = over    ? std::optional(end)
+                     : whole ? std::optional(BroadcastLog::Place{start.position, start.frame})
+                             : log_.Find(extra.catch_next, {start.position, start.frame});
+  if (found.has_value() && log_.head() - found->position <= lag_max() / 2) {
+    GoLive(session, *found);
+    return true;
+  }
+  if (over && !latest) {
+    // On with the next epoch, from its beginning.
+    session.cursor = end.position;
+    ++extra.catch_epoch;
+    extra.catch_next = 0;
+    if (session.said_hello) {
+      extra.epochs_told = extra.catch_epoch + 1;
+      AppendWelcome(&extra.own,
+                    {kWireVersion, epochs_.at(extra.catch_epoch).epoch, 0, extra.heartbeat_ms});
+      return true;
+    }
+  }
+  return false;
+}
+
+void SessionTable::GoLive(Session& session, BroadcastLog::Place place) {
+  --catching_up_;
+  session.state = SessionState::kLive;
+  session.cursor = place.position;
+  session.counted_from = place.frame;
+  session.extra->own.shrink_to_fit();
+  limit_ = std::min(limit_, place.position + lag_max());
+}
+
+// What the source does not have will not come: on from what the log has.
+void SessionTable::GiveUpCatchUp(Session& session) {
+  SessionExtra& extra = *session.extra;
+  TellOf(ServerEvent::Kind::kClientSlow, session,
+         "the source has nothing from sequence " + std::to_string(extra.catch_next) +
+             " on; it goes on with what the log has");
+  const uint64_t from = extra.catch_next;
+  const bool known = extra.catch_epoch >= epochs_.first();
+  const uint64_t epoch = known ? epochs_.at(extra.catch_epoch).epoch : ~uint64_t{0};
+  GoLive(session, {log_.head(), log_.frames()});
+  extra.hello.resume_from = std::max<uint64_t>(from, 1);
+  extra.hello.epoch = epoch;
+  const Gap gap = log_.frames() != 0 ? Resume(session, /*may_catch_up=*/false) : Gap{};
+  if (session.said_hello) {
+    TellPlace(session, gap);
+  } else if (gap.why != 0) {
+    TellMissing(session, gap);
+  }
+}
+
+// Looks after those whose source has nothing for them, for as long as they may wait.
+void SessionTable::WatchCatchUp(Session& session, uint64_t now_ns) {
+  SessionExtra& extra = *session.extra;
+  NeedTimer(now_ns + kStarvedLookNs);
+  if (!extra.starved || session.sending) {
+    extra.starved_ns = 0;
+  } else if (extra.starved_ns == 0) {
+    extra.starved_ns = now_ns;
+  } else if (now_ns - extra.starved_ns >= uint64_t{options_.catch_up_wait_ms} * 1'000'000) {
+    GiveUpCatchUp(session);
+  }
+}
+
+}  // namespace ombus::net
