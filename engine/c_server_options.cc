@@ -1,5 +1,8 @@
 #include "engine/c_server_options.h"
 
+#include <memory>
+#include <span>
+
 #include "engine/c_struct.h"
 
 namespace ombus::engine {
@@ -8,6 +11,9 @@ namespace {
 static_assert(static_cast<int>(OMBUS_SLOW_DISCONNECT) ==
               static_cast<int>(SlowClientPolicy::kDisconnect));
 static_assert(static_cast<int>(OMBUS_SLOW_WAIT) == static_cast<int>(SlowClientPolicy::kWait));
+static_assert(static_cast<int>(OMBUS_SLOW_SKIP) == static_cast<int>(SlowClientPolicy::kSkip));
+static_assert(static_cast<int>(OMBUS_SLOW_CATCH_UP) ==
+              static_cast<int>(SlowClientPolicy::kCatchUp));
 
 static_assert(static_cast<int>(OMBUS_SEND_FIXED) == static_cast<int>(SendMode::kFixed));
 static_assert(static_cast<int>(OMBUS_SEND_PLAIN) == static_cast<int>(SendMode::kPlain));
@@ -48,7 +54,15 @@ ombus_server_options Defaults() {
           .sq_poll = from.io.sq_poll,
           .sq_poll_cpu = from.io.sq_poll_cpu,
           .sq_poll_idle_ms = from.io.sq_poll_idle_ms,
-          .congestion_control = nullptr};
+          .congestion_control = nullptr,
+          .soft_lag_bytes = from.soft_lag_bytes,
+          .hard_lag_bytes = from.hard_lag_bytes,
+          .soft_lag_ms = from.soft_lag_ms,
+          .hard_lag_ms = from.hard_lag_ms,
+          .catch_up = nullptr,
+          .catch_up_context = nullptr,
+          .catch_up_wait_ms = from.catch_up_wait_ms,
+          .reserved = 0};
 }
 
 Status Check(const char* call, const ombus_server_options& options) {
@@ -59,9 +73,21 @@ Status Check(const char* call, const ombus_server_options& options) {
       !status.ok()) {
     return status;
   }
-  return CheckChoice(call, "slow_client_policy", options.slow_client_policy, OMBUS_SLOW_WAIT,
+  return CheckChoice(call, "slow_client_policy", options.slow_client_policy, OMBUS_SLOW_CATCH_UP,
                      "choose an OMBUS_SLOW_… value");
 }
+
+class CallbackSource final : public CatchUpSource {
+ public:
+  CallbackSource(ombus_catch_up_fn read, void* context) : read_(read), context_(context) {}
+  size_t Read(uint64_t epoch, uint64_t from, std::span<std::byte> into) override {
+    return read_(epoch, from, into.data(), into.size(), context_);
+  }
+
+ private:
+  ombus_catch_up_fn read_;
+  void* context_;
+};
 
 IoOptions ToIo(const ombus_server_options& from) {
   IoOptions to;
@@ -103,6 +129,14 @@ Result<ServerOptions> ReadServerOptions(const char* call, const ombus_server_opt
   to.heartbeat_ms = from.heartbeat_ms;
   to.client_timeout_ms = from.client_timeout_ms;
   to.stalled_peer_ms = from.stalled_peer_ms;
+  to.soft_lag_bytes = from.soft_lag_bytes;
+  to.soft_lag_ms = from.soft_lag_ms;
+  to.hard_lag_bytes = from.hard_lag_bytes;
+  to.hard_lag_ms = from.hard_lag_ms;
+  if (from.catch_up != nullptr) {
+    to.catch_up = std::make_shared<CallbackSource>(from.catch_up, from.catch_up_context);
+  }
+  to.catch_up_wait_ms = from.catch_up_wait_ms;
   return to;
 }
 
@@ -128,7 +162,11 @@ ombus_status FillServerStats(const ServerStats& from, ombus_server_stats* to) {
                      .slow_client_warnings = from.slow_client_warnings,
                      .protocol_errors = from.protocol_errors,
                      .accept_failures = from.accept_failures,
-                     .log_bytes_high = from.log_bytes_high});
+                     .log_bytes_high = from.log_bytes_high,
+                     .slow_client_skips = from.slow_client_skips,
+                     .frames_skipped = from.frames_skipped,
+                     .catch_ups = from.catch_ups,
+                     .frames_caught_up = from.frames_caught_up});
 }
 
 }  // namespace ombus::engine

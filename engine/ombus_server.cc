@@ -27,6 +27,7 @@ static_assert(Same(OMBUS_EVENT_CLIENT_REFUSED, ServerEvent::Kind::kClientRefused
 static_assert(Same(OMBUS_EVENT_PROTOCOL_ERROR, ServerEvent::Kind::kProtocolError));
 static_assert(Same(OMBUS_EVENT_ACCEPT_FAILED, ServerEvent::Kind::kAcceptFailed));
 static_assert(Same(OMBUS_EVENT_NOTE, ServerEvent::Kind::kNote));
+static_assert(Same(OMBUS_EVENT_CLIENT_SKIPPED, ServerEvent::Kind::kClientSkipped));
 static_assert(static_cast<int>(OMBUS_BROADCAST_OK) == static_cast<int>(BroadcastResult::kOk));
 static_assert(static_cast<int>(OMBUS_BROADCAST_FULL) == static_cast<int>(BroadcastResult::kFull));
 static_assert(static_cast<int>(OMBUS_BROADCAST_TOO_LARGE) ==

@@ -22,6 +22,18 @@ static void bad_options_are_refused_by_name(void) {
   CHECK(ombus_server_create(&options, &error) == NULL);
   CHECK_SAYS(error.message, "slow_client_policy 77");
   options = server_options();
+  options.slow_client_policy = OMBUS_SLOW_CATCH_UP;
+  CHECK(ombus_server_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "kCatchUp needs a source");
+  options = server_options();
+  options.soft_lag_bytes = ~0ull;
+  CHECK(ombus_server_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "soft_lag_bytes");
+  options = server_options();
+  options.hard_lag_ms = 1;
+  CHECK(ombus_server_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "hard_lag_bytes");
+  options = server_options();
   options.send_mode = 4;
   CHECK(ombus_server_create(&options, &error) == NULL);
   CHECK_SAYS(error.message, "send_mode 4");

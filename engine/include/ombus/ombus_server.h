@@ -28,12 +28,21 @@ enum {
   OMBUS_SEND_AUTO = 3        // FIXED, or ZERO_COPY for clients to which that does not copy
 };
 
-// What happens to the client whose lag reaches client_lag_bytes_max.
+// What happens to the client whose lag reaches client_lag_bytes_max, or stays over hard_lag_bytes.
 enum {
   OMBUS_SLOW_DISCONNECT = 0,  // it gets what is pending, a warning frame, and the end of its stream
-  OMBUS_SLOW_WAIT = 1         // broadcast refuses (FULL) until it has caught up, for at most
+  OMBUS_SLOW_WAIT = 1,        // broadcast refuses (FULL) until it has caught up, for at most
                               // slow_wait_ms without progress; then it is disconnected
+  OMBUS_SLOW_SKIP = 2,        // it goes on with what is new, after a GAP (old protocol: a warning)
+  OMBUS_SLOW_CATCH_UP = 3     // it gets what it has not from catch_up, until the log has it again
 };
+
+// Writes whole frames, as on the wire, of the records of `epoch` that it has from wal_seq `from`
+// on, without leaving any out, in rising sequence; returns how many bytes, 0: none, or not yet.
+// `bytes` is room for the largest frame at least. Called by the thread that polls the server.
+// ombus/catch_up.h has more.
+typedef size_t (*ombus_catch_up_fn)(uint64_t epoch, uint64_t from, void* into, size_t bytes,
+                                    void* context);
 
 typedef struct ombus_server_options {
   uint64_t size;                  // of this struct; set by ombus_server_options_init
@@ -73,6 +82,18 @@ typedef struct ombus_server_options {
   int32_t sq_poll_cpu;             // where; -1: anywhere; -1
   uint32_t sq_poll_idle_ms;        // it sleeps after so long without work; 100
   const char* congestion_control;  // TCP_CONGESTION, as "cubic"; NULL: the system's
+  // A client that lags more than so many bytes for so long without a break: over the soft mark it
+  // is warned, over the hard one the policy takes its course (not with WAIT). 0 bytes: none; 0.
+  uint64_t soft_lag_bytes;
+  uint64_t hard_lag_bytes;
+  uint32_t soft_lag_ms;
+  uint32_t hard_lag_ms;
+  // Where clients that resume, and with CATCH_UP those that lag, find what the log has no longer;
+  // NULL: nowhere.
+  ombus_catch_up_fn catch_up;
+  void* catch_up_context;
+  uint32_t catch_up_wait_ms;  // for a source that has nothing yet; then the gap is told; 1000
+  uint32_t reserved;          // 0
 } ombus_server_options;
 
 typedef enum ombus_broadcast_result {
@@ -113,6 +134,10 @@ typedef struct ombus_server_stats {
   uint64_t protocol_errors;  // clients closed for what they sent
   uint64_t accept_failures;  // EMFILE and the like; accepting goes on
   uint64_t log_bytes_high;   // highest lag of any client
+  uint64_t slow_client_skips;
+  uint64_t frames_skipped;    // by those
+  uint64_t catch_ups;         // times a client began to catch up
+  uint64_t frames_caught_up;  // sent from the source; in frames_delivered too
 } ombus_server_stats;
 
 // Something an operator wants in the log.
@@ -124,7 +149,8 @@ typedef enum ombus_event_kind {
   OMBUS_EVENT_CLIENT_REFUSED = 4,
   OMBUS_EVENT_PROTOCOL_ERROR = 5,
   OMBUS_EVENT_ACCEPT_FAILED = 6,
-  OMBUS_EVENT_NOTE = 7
+  OMBUS_EVENT_NOTE = 7,
+  OMBUS_EVENT_CLIENT_SKIPPED = 8
 } ombus_event_kind;
 
 // text is a whole sentence, with the client's address and its lag where it has one; it lives until
