@@ -40,6 +40,7 @@ struct Options {
   uint64_t slow_wait_ns = 5'000'000'000, flush_ns = 5'000'000'000, stats_interval_ns = 0;
   uint64_t hello_timeout_ns = 5'000'000'000, heartbeat_ns = 1'000'000'000;
   uint64_t client_timeout_ns = 30'000'000'000, stalled_peer_ns = 60'000'000'000;
+  uint64_t soft_lag_ns = 0, hard_lag_ns = 0;
   bool exit_on_close = false;
 };
 
@@ -55,8 +56,15 @@ FlagTable FlagsOf(Options* o) {
       {"idle", "WORD", "busy, backoff or sleep", Choice{&o->idle, {"busy", "backoff", "sleep"}}},
       {"wait-clients", "N", "join the ring only when N clients are connected",
        Number32{&o->relay.wait_clients}},
-      {"slow-client", "WORD", "disconnect: cut who lags too far; wait: go at its pace",
-       Choice{&o->slow_client, {"disconnect", "wait"}}},
+      {"slow-client", "WORD",
+       "disconnect: cut who lags too far; wait: go at its pace; skip: it misses what is too old",
+       Choice{&o->slow_client, {"disconnect", "wait", "skip"}}},
+      {"soft-lag-bytes", "BYTES", "warn a client that lags more than so far; 0: none",
+       Bytes{&server->soft_lag_bytes}},
+      {"soft-lag-ms", "TIME", "for so long without a break", Duration{&o->soft_lag_ns}},
+      {"hard-lag-bytes", "BYTES", "cut or skip a client that lags more than so far; 0: none",
+       Bytes{&server->hard_lag_bytes}},
+      {"hard-lag-ms", "TIME", "for so long without a break", Duration{&o->hard_lag_ns}},
       {"slow-wait-ms", "TIME", "with wait: cut a client without any progress for so long",
        Duration{&o->slow_wait_ns}},
       {"log-bytes", "BYTES", "size of the broadcast log", Bytes{&server->log_bytes}},
@@ -107,10 +115,13 @@ void ApplyWords(Options* o) {
   o->relay.idle = o->idle == "busy"      ? IdleStrategy::kBusy
                   : o->idle == "backoff" ? IdleStrategy::kBackoff
                                          : IdleStrategy::kSleep;
-  o->relay.server.slow_client_policy =
-      o->slow_client == "wait" ? SlowClientPolicy::kWait : SlowClientPolicy::kDisconnect;
+  o->relay.server.slow_client_policy = o->slow_client == "wait"   ? SlowClientPolicy::kWait
+                                       : o->slow_client == "skip" ? SlowClientPolicy::kSkip
+                                                                  : SlowClientPolicy::kDisconnect;
   ServerOptions* server = &o->relay.server;
   server->slow_wait_ms = static_cast<uint32_t>(o->slow_wait_ns / 1'000'000);
+  server->soft_lag_ms = static_cast<uint32_t>(o->soft_lag_ns / 1'000'000);
+  server->hard_lag_ms = static_cast<uint32_t>(o->hard_lag_ns / 1'000'000);
   server->hello_timeout_ms = static_cast<uint32_t>(o->hello_timeout_ns / 1'000'000);
   server->heartbeat_ms = static_cast<uint32_t>(o->heartbeat_ns / 1'000'000);
   server->client_timeout_ms = static_cast<uint32_t>(o->client_timeout_ns / 1'000'000);
@@ -182,12 +193,15 @@ void PrintStats(const std::string& stream, const RelayStats& stats) {
   std::fprintf(
       stderr,
       "%s: relayed %s records to %u clients (%s deliveries, %s), lost %s, missed %s, gaps %s, "
-      "corrupt %s, slow clients cut %s, turn p50 %s p99 %s p99.9 %s max %s\n",
+      "corrupt %s, slow clients warned %s, skipped %s, cut %s, turn p50 %s p99 %s p99.9 %s max "
+      "%s\n",
       stream.c_str(), WithThousands(stats.records_relayed).c_str(), stats.clients,
       WithThousands(stats.server.frames_delivered).c_str(),
       HumanBytes(static_cast<double>(stats.server.bytes_sent)).c_str(),
       WithThousands(stats.records_lost).c_str(), WithThousands(stats.records_missed).c_str(),
       WithThousands(stats.gaps).c_str(), WithThousands(stats.corrupt_records).c_str(),
+      WithThousands(stats.server.slow_client_warnings).c_str(),
+      WithThousands(stats.server.slow_client_skips).c_str(),
       WithThousands(stats.server.slow_client_drops).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(50))).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
