@@ -110,11 +110,12 @@ BroadcastLog::Place BroadcastLog::BoundaryAfter(uint64_t cursor) const {
   return at.position == cursor ? at : NextAfter(at);
 }
 
-std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq, Place from) const {
+std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq, Place from,
+                                                      uint64_t end) const {
   const uint64_t gone = mark_count_ > marks_.size() ? mark_count_ - marks_.size() : 0;
   uint64_t number = mark_count_;
   while (number > gone && mark(number - 1).position > from.position &&
-         mark(number - 1).wal_seq > wal_seq) {
+         (mark(number - 1).position >= end || mark(number - 1).wal_seq > wal_seq)) {
     --number;
   }
   Place at = from;
@@ -122,10 +123,10 @@ std::optional<BroadcastLog::Place> BroadcastLog::Find(uint64_t wal_seq, Place fr
     at = {mark(number - 1).position, mark(number - 1).frame};
   }
   // Beginning at a later sequence: what was asked for lies before all that is here.
-  if (at.position == head_ || !Retained(at.position) || WalSeqAt(at.position) > wal_seq) {
+  if (at.position >= end || !Retained(at.position) || WalSeqAt(at.position) > wal_seq) {
     return std::nullopt;
   }
-  for (; at.position < head_; at = NextAfter(at)) {
+  for (; at.position < end; at = NextAfter(at)) {
     if (WalSeqAt(at.position) >= wal_seq) return at;
   }
   return std::nullopt;

@@ -73,11 +73,10 @@ class BroadcastLog {
   uint64_t WalSeqAt(uint64_t boundary) const {
     return LoadWord(memory_.get() + Index(boundary) + 8);
   }
-  // The first retained frame of wal_seq or later, from the boundary `from` on, behind which
-  // sequences only rise; nothing where older frames that could hold it are gone, or where it is yet
-  // to come.
-  std::optional<Place> Find(uint64_t wal_seq, Place from) const;
-  std::optional<Place> Find(uint64_t wal_seq) const { return Find(wal_seq, Place()); }
+  // The first retained frame of wal_seq or later between the boundaries `from` and `end`, between
+  // which sequences only rise; nothing where older frames that could hold it are gone, or where
+  // none there is as late.
+  std::optional<Place> Find(uint64_t wal_seq, Place from, uint64_t end) const;
   // The oldest marked boundary at most `lag` below head; nothing where all is gone.
   std::optional<Place> Oldest(uint64_t lag) const;
 

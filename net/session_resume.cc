@@ -104,7 +104,7 @@ Gap SessionTable::Resume(Session& session, bool may_catch_up) {
       last = next.last_wal_seq;
     }
     const bool empty = begin.position == end.position;
-    auto found = log_.Find(hello.resume_from, begin);
+    auto found = log_.Find(hello.resume_from, begin, end.position);
     if (hello.resume_from > last || empty) found = end;
     const bool here = found.has_value() && head - found->position <= reach;
     // Of an epoch of which nothing has been broadcast here the source may have more.

@@ -49,14 +49,14 @@ TEST(BroadcastLogTest, FindsTheBoundariesAroundEveryRetainedCursor) {
 TEST(BroadcastLogTest, FindsASequenceOnlyWhileItIsRetained) {
   auto log = BroadcastLog::Create(kLogBytesMin);
   ASSERT_TRUE(log.ok());
-  EXPECT_FALSE(log->Find(1).has_value());
+  EXPECT_FALSE(log->Find(1, {}, log->head()).has_value());
   for (uint64_t i = 1; i <= 1000; ++i) Append(&*log, i * 2, 64);
-  ASSERT_TRUE(log->Find(501).has_value());
-  EXPECT_EQ(log->WalSeqAt(log->Find(501)->position), 502u);
-  EXPECT_FALSE(log->Find(2001).has_value());
-  EXPECT_FALSE(log->Find(1).has_value());  // the log begins behind it
+  ASSERT_TRUE(log->Find(501, {}, log->head()).has_value());
+  EXPECT_EQ(log->WalSeqAt(log->Find(501, {}, log->head())->position), 502u);
+  EXPECT_FALSE(log->Find(2001, {}, log->head()).has_value());
+  EXPECT_FALSE(log->Find(1, {}, log->head()).has_value());  // the log begins behind it
   for (uint64_t i = 0; i < 10'000; ++i) Append(&*log, 2003 + i, 64);
-  EXPECT_FALSE(log->Find(501).has_value());
+  EXPECT_FALSE(log->Find(501, {}, log->head()).has_value());
   const auto oldest = log->Oldest(log->bytes() / 2);
   ASSERT_TRUE(oldest.has_value());
   EXPECT_LE(log->head() - oldest->position, log->bytes() / 2);
@@ -67,15 +67,22 @@ TEST(BroadcastLogTest, FindsASequenceOnlyBehindThePlaceWhereSequencesBeginAnew) 
   ASSERT_TRUE(log.ok());
   for (uint64_t i = 1; i <= 1000; ++i) Append(&*log, i, 64);
   const BroadcastLog::Place anew{log->head(), log->frames()};
-  EXPECT_FALSE(log->Find(1, anew).has_value());
+  EXPECT_FALSE(log->Find(1, anew, log->head()).has_value());
   for (uint64_t i = 1; i <= 500; ++i) Append(&*log, i, 64);
   for (const uint64_t wal_seq : {1, 2, 250, 500}) {
-    const auto found = log->Find(wal_seq, anew);
+    const auto found = log->Find(wal_seq, anew, log->head());
     ASSERT_TRUE(found.has_value()) << wal_seq;
     EXPECT_EQ(found->frame, 999 + wal_seq);
     EXPECT_EQ(log->WalSeqAt(found->position), wal_seq);
   }
-  EXPECT_FALSE(log->Find(501, anew).has_value());
+  EXPECT_FALSE(log->Find(501, anew, log->head()).has_value());
+  // What follows with lower sequences does not hide what comes before it, nor stand in for it.
+  for (const uint64_t wal_seq : {1, 250, 1000}) {
+    const auto found = log->Find(wal_seq, {}, anew.position);
+    ASSERT_TRUE(found.has_value()) << wal_seq;
+    EXPECT_EQ(found->frame, wal_seq - 1);
+  }
+  EXPECT_FALSE(log->Find(1001, {}, anew.position).has_value());
 }
 
 TEST(BroadcastLogTest, RefusesASizeThatNobodyHas) {
