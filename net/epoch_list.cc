@@ -14,7 +14,7 @@ void EpochList::Begin(const EpochStart& start) {
 }
 
 void EpochList::ForgetBefore(uint64_t position) {
-  while (starts_.size() > 1 && starts_[1].position <= position) {
+  while (starts_.size() > kKept && starts_[1].position <= position) {
     starts_.pop_front();
     ++forgotten_;
   }

@@ -30,7 +30,9 @@ class EpochList {
   // From `start.position` on, which is the log's head, another epoch. One without a record of its
   // own is replaced: nobody was told of it.
   void Begin(const EpochStart& start);
-  // Forgets epochs of which nothing is retained from `position` on.
+  // Forgets epochs of which nothing is retained from `position` on, except for the latest kKept: a
+  // catch-up source may have them.
+  static constexpr size_t kKept = 256;
   void ForgetBefore(uint64_t position);
 
   uint64_t count() const { return forgotten_ + starts_.size(); }  // begun so far

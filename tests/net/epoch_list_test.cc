@@ -34,14 +34,24 @@ TEST(EpochListTest, ReplacesAnEpochWithoutARecordAndKeepsThatItsBeginningIsMissi
 
 TEST(EpochListTest, KeepsItsNumbersWhenItForgets) {
   EpochList list(1);
-  for (uint64_t i = 2; i <= 10; ++i) list.Begin({.epoch = i, .position = i * 100});
+  const uint64_t count = EpochList::kKept + 10;
+  for (uint64_t i = 2; i <= count; ++i) list.Begin({.epoch = i, .position = i * 100});
   list.ForgetBefore(550);
-  EXPECT_EQ(list.count(), 10u);
+  EXPECT_EQ(list.count(), count);
   EXPECT_FALSE(list.Find(4).has_value());
   EXPECT_EQ(list.Find(5), 4u);  // 550 lies in it
   EXPECT_EQ(list.NumberAt(0), 4u);
   EXPECT_EQ(list.NumberAt(700), 6u);
   EXPECT_EQ(list.at(6).epoch, 7u);
+}
+
+TEST(EpochListTest, KeepsTheLatestEpochsWhateverIsRetained) {
+  EpochList list(1);
+  const uint64_t count = EpochList::kKept + 10;
+  for (uint64_t i = 2; i <= count; ++i) list.Begin({.epoch = i, .position = i * 100});
+  list.ForgetBefore(count * 100);
+  EXPECT_EQ(list.first(), 10u);
+  EXPECT_EQ(list.Find(11), 10u);
 }
 
 }  // namespace
