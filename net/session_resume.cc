@@ -80,11 +80,21 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const EpochStart& start = epochs_.at(number);
   const bool begins = live && start.position == session.cursor && (number > 0 || start.epoch == 0);
   extra.epochs_told = begins ? number : number + 1;
-  uint64_t first = log_.frames() == 0 || begins ? 0 : log_.last_wal_seq() + 1;
-  if (!live) first = log_.WalSeqAt(session.cursor);
-  const uint64_t epoch = begins && number > 0 ? epochs_.at(number - 1).epoch : start.epoch;
-  AppendWelcome(&extra.own, {kWireVersion, epoch, first, extra.heartbeat_ms});
-  if (gap.why != 0) AppendGap(&extra.own, gap);
+  const uint64_t next = live ? log_.last_wal_seq() + 1 : log_.WalSeqAt(session.cursor);
+  const bool known = log_.frames() != 0 && !begins;
+  const Hello& hello = extra.hello;
+  const bool asked_for = hello.resume_from != 0 && hello.epoch == start.epoch;
+  const bool before = begins && number > 0 && !asked_for;
+  const uint64_t epoch = before ? epochs_.at(number - 1).epoch : start.epoch;
+  AppendWelcome(&extra.own, {kWireVersion, epoch, known ? next : 0, extra.heartbeat_ms});
+  const bool cut = std::exchange(extra.epoch_cut, false) && hello.resume_from == 0;
+  const bool at_start = known && session.cursor == start.position;
+  const bool from_before = hello.resume_from == 0 || (hello.epoch != 0 && !asked_for);
+  if (gap.why != 0) {
+    AppendGap(&extra.own, gap);
+  } else if (cut || (at_start && from_before && !start.whole)) {
+    AppendGap(&extra.own, EpochGap(next));
+  }
 }
 
 // Moves the session to what HELLO asks for if that is still here, else to the oldest that is, and

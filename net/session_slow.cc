@@ -179,6 +179,7 @@ void SessionTable::TellSkip(Session& session) {
   if (session.said_hello) {
     AppendGap(&extra.own, extra.skip);
   } else {
+    extra.epoch_cut = false;  // the warning is for all of it
     ++stats_.slow_client_warnings;
     AppendSlowWarning(&extra.own, {Clamped(extra.skip_bytes), Clamped(lag_max())});
   }

@@ -261,9 +261,7 @@ SessionTable::Verdict SessionTable::Refuse(Session& session, ByeReason why, std:
   if (session.state == SessionState::kCatchingUp) GoLive(session, {log_.head(), log_.frames()});
   std::vector<std::byte> tail;
   AppendBye(&tail, why, what);
-  const bool own_begun = session.extra->own_sent != 0 || session.extra->own_first;
-  BeginDrain(session, own_begun ? session.cursor : log_.BoundaryAfter(session.cursor).position,
-             tail, now_ns);
+  BeginDrain(session, log_.BoundaryAfter(session.cursor).position, tail, now_ns);
   return Verdict::kEnd;
 }
 
@@ -271,26 +269,55 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
                               uint64_t now_ns) {
   SessionExtra& extra = Extra(session);
   Leave(session);
-  std::vector<std::byte> all;
-  if (extra.own_sent != 0 || extra.own_first)
-    all.assign(extra.own.begin() + extra.own_sent, extra.own.end());
-  const auto left = log_.Window(session.cursor, end - session.cursor);
-  const bool room = drain_bytes_ + left.size() <= kDrainLogsMax * log_.bytes();
-  // Without room it still ends at a frame boundary: its half frame is completed.
-  const uint64_t rest = log_.BoundaryAfter(session.cursor).position - session.cursor;
-  const auto kept = room ? left : left.first(std::min<uint64_t>(rest, left.size()));
-  all.reserve(all.size() + kept.size() + tail.size());
-  all.insert(all.end(), kept.begin(), kept.end());
+  std::vector<std::byte> all = TakeBegun(session);
+  if (drain_bytes_ + end - session.cursor <= kDrainLogsMax * log_.bytes()) {
+    const uint64_t frame = log_.BoundaryBefore(session.cursor).frame;
+    AppendLog(session, end, &all);
+    stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - frame;
+  }
   all.insert(all.end(), tail.begin(), tail.end());
-  if (room)
-    stats_.frames_delivered +=
-        log_.BoundaryBefore(end).frame - log_.BoundaryBefore(session.cursor).frame;
   extra.own = std::move(all);
   extra.own_sent = 0;
   drain_bytes_ += extra.own.size();
   session.state = SessionState::kDraining;
   session.deadline_ns = now_ns + uint64_t{options_.drain_ms} * 1'000'000;
   ++draining_;
+}
+
+// What is left of the frame that has begun, and all of its own.
+std::vector<std::byte> SessionTable::TakeBegun(Session& session) {
+  SessionExtra& extra = *session.extra;
+  std::vector<std::byte> taken;
+  if (extra.own_sent == 0 && !extra.own_first) {
+    const BroadcastLog::Place next = log_.BoundaryAfter(session.cursor);
+    const auto rest = log_.Window(session.cursor, next.position - session.cursor);
+    taken.assign(rest.begin(), rest.end());
+    stats_.frames_delivered += rest.empty() ? 0 : 1;
+    session.cursor = next.position;
+  }
+  taken.insert(taken.end(), extra.own.begin() + static_cast<ptrdiff_t>(extra.own_sent),
+               extra.own.end());
+  ForgetOwn(extra);
+  return taken;
+}
+
+// The log up to `end`, and where epochs begin what has to be told there. A client whose HELLO waits
+// for its answer gets no further than to the next epoch: what is told of that would seem the
+// answer.
+void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::byte>* to) {
+  SessionExtra& extra = *session.extra;
+  if (extra.hello_waits) {
+    const uint64_t next = epochs_.NumberAt(session.cursor) + 1;
+    if (next < epochs_.count()) end = std::min(end, epochs_.at(next).position);
+    extra.epochs_told = epochs_.count();
+  }
+  while (session.cursor < end) {
+    const auto window = LogWindow(session, end - session.cursor);
+    to->insert(to->end(), extra.own.begin(), extra.own.end());
+    ForgetOwn(extra);
+    to->insert(to->end(), window.begin(), window.end());
+    session.cursor += window.size();
+  }
 }
 
 void SessionTable::Leave(Session& session) {

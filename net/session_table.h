@@ -143,6 +143,8 @@ class SessionTable {
   // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
                   uint64_t now_ns);
+  std::vector<std::byte> TakeBegun(Session& session);
+  void AppendLog(Session& session, uint64_t end, std::vector<std::byte>* to);
   void Warn(Session& session);
   void Overrun(Session& session, uint64_t now_ns, const std::string& why);
   void Cut(Session& session, uint64_t now_ns, const std::string& why);
