@@ -134,9 +134,10 @@ bool SessionTable::JoinLog(Session& session) {
   const bool over = empty ? !latest || extra.starved : extra.catch_next > last;
   // From its beginning on: whatever that is.
   const bool whole = extra.catch_next == 0 && log_.head() - start.position <= lag_max() / 2;
-  const auto found = over    ? std::optional(end)
-                     : whole ? std::optional(BroadcastLog::Place{start.position, start.frame})
-                             : log_.Find(extra.catch_next, {start.position, start.frame}, end.position);
+  const auto found = over ? std::optional(end)
+                     : whole
+                         ? std::optional(BroadcastLog::Place{start.position, start.frame})
+                         : log_.Find(extra.catch_next, {start.position, start.frame}, end.position);
   if (found.has_value() && log_.head() - found->position <= lag_max() / 2) {
     GoLive(session, *found);
     return true;
