@@ -171,12 +171,13 @@ void SessionTable::TakeBackGap(SessionExtra& extra) {
   if (extra.own_sent == extra.own.size()) ForgetOwn(extra);
 }
 
-// A client of the old protocol sees the jump in the sequence, after the warning.
+// A client of the old protocol sees the jump in the sequence, after the warning; so does one that
+// waits for the answer to its HELLO, which says where it is.
 void SessionTable::TellSkip(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.skip_waits = false;
   extra.gap_at = extra.own.size();
-  if (session.said_hello) {
+  if (session.said_hello && !extra.hello_waits) {
     AppendGap(&extra.own, extra.skip);
   } else {
     extra.epoch_cut = false;  // the warning is for all of it

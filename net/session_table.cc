@@ -149,6 +149,10 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
       if (boundary != session.cursor) {
         return log_.Window(session.cursor, std::min(boundary - session.cursor, turn_bytes_max_));
       }
+      // A resume says itself what is missing.
+      if (extra.hello_waits && extra.hello.resume_from != 0) {
+        extra.skip_waits = extra.epoch_cut = false;
+      }
       if (extra.skip_waits) TellSkip(session);
       if (extra.hello_waits) Welcome(session);
     }

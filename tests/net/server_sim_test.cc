@@ -153,8 +153,11 @@ class Checker {
       epoch_ = resume_epoch_;
       end_missing_ = beginning_missing_ = false;
     }
-    welcomed_ = true;
-    return welcome.epoch == epoch_ ? testing::AssertionSuccess() : Enter(welcome.epoch);
+    const bool warned = !std::exchange(welcomed_, true) && jump_told_;
+    if (welcome.epoch == epoch_) return testing::AssertionSuccess();
+    auto good = Enter(welcome.epoch);
+    if (warned) end_missing_ = beginning_missing_ = false;
+    return good;
   }
 
   testing::AssertionResult OnGap(const Gap& gap) {
