@@ -29,6 +29,8 @@ constexpr uint32_t kLooksBeforeHeadMax = 1 << 16;
 // nothing.
 constexpr uint32_t kNearRecords = 64;
 constexpr uint64_t kNearPauseNs = 400;
+// After so many waits in a row that brought nothing, ever more of them are left out: up to 4096.
+constexpr uint32_t kFutileWaitsFree = 2, kFutileWaitsMax = kFutileWaitsFree + 12;
 // How often an empty poll looks at head, which its producer writes all the time: only for slots
 // whose seq was damaged, where looking at seq alone would wait for ever.
 constexpr uint32_t kLookAtHeadEvery = 64;
@@ -140,8 +142,10 @@ void Consumer::Join() {
 }
 
 void Consumer::Announce(uint64_t tail) {
-  const uint64_t control =
-      line_->control.load(std::memory_order_relaxed);  // the lock makes it ours
+  // The lock makes it ours. Acquired: our store below takes the place of the one with which its
+  // former owner left, and the producer, who sees only ours, must know those reads to be over.
+  // [leave]
+  const uint64_t control = line_->control.load(std::memory_order_acquire);
   live_ = (((control >> 2) + 1) << 2) | static_cast<uint64_t>(LineState::kLive);
   line_->tail.store(tail, std::memory_order_relaxed);
   // Released: who sees us live sees this tail, and not a former owner's, which may be further.
@@ -190,10 +194,17 @@ uint64_t Consumer::RunAheadSlow(uint64_t position) {
 
 // Where that brings nothing (the producer is this very thread, say), it is tried ever less often.
 uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
+  if (cold_->waits_to_skip != 0) {
+    --cold_->waits_to_skip;
+    return ahead;
+  }
   for (uint32_t i = 0; i < cold_->near_pauses; ++i) CpuRelax();
   const uint64_t now = header_->head.load(std::memory_order_acquire) - position;  // [head]
   uint32_t& looks = cold_->looks_before_head;
   looks = now != ahead ? kLooksBeforeHead : std::min(2 * looks, kLooksBeforeHeadMax);
+  uint32_t& futile = cold_->futile_waits;
+  futile = now != ahead ? 0 : std::min(futile + 1, kFutileWaitsMax);
+  if (futile > kFutileWaitsFree) cold_->waits_to_skip = 1u << (futile - kFutileWaitsFree);
   return now;
 }
 

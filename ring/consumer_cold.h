@@ -21,6 +21,8 @@ struct Consumer::Cold {
   // Nearer to head than near_records in a run of records: spin near_pauses steps. 0: never.
   int64_t near_records = 0;
   uint32_t near_pauses = 0;
+  uint32_t futile_waits = 0;   // in a row
+  uint32_t waits_to_skip = 0;  // because of them
   bool barrier_works = false;
   bool replaced = false;     // the change to another object has been reported
   int wake_descriptor = -1;  // inotify

@@ -15,6 +15,7 @@
 #include "ring/base/above_stdio.h"
 #include "ring/geometry.h"
 #include "ring/memory_tuning.h"
+#include "ring/shared_mapping.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -187,6 +188,11 @@ Status ShmObject::Reserve(uint64_t bytes, std::span<const std::byte> mark) {
 Status ShmObject::Map(uint64_t bytes) {
   Unmap();
   bytes = UpTo(page_bytes_, bytes);
+  const MappedObject object = {device_, inode_, bytes};
+  const bool shared = access_ == Access::kReadWrite && mappings_are_shared;
+  if (shared) memory_ = JoinMapping(object);
+  mapped_bytes_ = bytes;
+  if (memory_ != nullptr) return Status();
   const int protection = access_ == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   // Populated: the memory is there already, and the hot path shall not take the page faults.
   const int flags = MAP_SHARED | MAP_POPULATE;
@@ -200,12 +206,12 @@ Status ShmObject::Map(uint64_t bytes) {
     return SystemError("mmap", name_, errno, "lower capacity, or raise the limit (ulimit -v)");
   }
   memory_ = static_cast<std::byte*>(memory);
-  mapped_bytes_ = bytes;
+  if (shared) OfferMapping(object, memory_);
   return Status();
 }
 
 void ShmObject::Unmap() {
-  if (memory_ != nullptr) munmap(memory_, mapped_bytes_);
+  if (memory_ != nullptr && LeaveMapping(memory_)) munmap(memory_, mapped_bytes_);
   memory_ = nullptr;
 }
 

@@ -48,7 +48,8 @@ class ShmObject {
   // told from an object of somebody else.
   Status Reserve(uint64_t bytes, std::span<const std::byte> mark);
 
-  // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes().
+  // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes(). For writing,
+  // all handles of this process have one mapping of the same bytes.
   Status Map(uint64_t bytes);
   RingHeader* header() const { return reinterpret_cast<RingHeader*>(memory_); }
   std::byte* memory() const { return memory_; }

@@ -1,6 +1,6 @@
-// ombus bench --mode c-api: a publish and a poll in one thread, 8 bytes, through libombus' C calls,
-// against the inline C++ ones and against a ring built the classic way. The three take turns, block
-// by block, so that what disturbs one disturbs all.
+// ombus bench --mode c-api: a publish and a poll in one thread, 8 bytes, through libombus' C calls
+// and through ombus' own, against the inline C++ ones and against a ring built the classic way. All
+// take turns, block by block, so that what disturbs one disturbs all.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -9,6 +9,7 @@
 
 #include "ombus/consumer.h"
 #include "ombus/om_bus.h"
+#include "ombus/ombus.h"
 #include "ombus/producer.h"
 #include "tools/bench.h"
 #include "tools/cpu.h"
@@ -110,6 +111,97 @@ class CPair {
   OmBusEndpoint* endpoint_ = nullptr;
 };
 
+// ombus' own C calls. The payload is handed out in place.
+class OwnPair {
+ public:
+  OwnPair() = default;
+  ~OwnPair() {
+    ombus_consumer_close(consumer_);
+    ombus_producer_close(producer_);
+  }
+  OwnPair(const OwnPair&) = delete;
+  OwnPair& operator=(const OwnPair&) = delete;
+
+  Status Open(const std::string& stream, uint32_t capacity) {
+    const std::string name = stream + "-own";
+    ombus_producer_options write;
+    ombus_producer_options_init(&write, sizeof write);
+    write.name = name.c_str();
+    write.capacity = capacity;
+    ombus_consumer_options read;
+    ombus_consumer_options_init(&read, sizeof read);
+    read.name = name.c_str();
+    ombus_error error = {};
+    producer_ = ombus_producer_create(&write, &error);
+    if (producer_ != nullptr) consumer_ = ombus_consumer_open(&read, &error);
+    return {static_cast<StatusCode>(error.code), error.message};
+  }
+
+ protected:
+  bool Poll(Record* record) {
+    ombus_record polled;
+    if (ombus_consumer_poll(consumer_, &polled) != OMBUS_POLL_RECORD) return false;
+    *record = {polled.wal_seq, polled.payload, polled.size, polled.type, 0};
+    return true;
+  }
+
+  ombus_producer* producer_ = nullptr;
+  ombus_consumer* consumer_ = nullptr;
+};
+
+class OwnPublishPair : public OwnPair {
+ public:
+  bool Pass(uint64_t wal_seq, Record* record) {
+    const ombus_record out = {wal_seq, &wal_seq, sizeof wal_seq, 1, 0, 0};
+    return ombus_producer_try_publish(producer_, &out) == OMBUS_PUBLISH_OK && Poll(record);
+  }
+};
+
+class OwnReservePair : public OwnPair {
+ public:
+  bool Pass(uint64_t wal_seq, Record* record) {
+    void* room = ombus_producer_try_reserve(producer_);
+    if (room == nullptr) return false;
+    std::memcpy(room, &wal_seq, sizeof wal_seq);
+    return ombus_producer_commit(producer_, wal_seq, 1, sizeof wal_seq) == OMBUS_PUBLISH_OK &&
+           Poll(record);
+  }
+};
+
+// 32 records at once, and a callback for each.
+class OwnBatch : public OwnPair {
+ public:
+  static constexpr uint64_t kRecords = 32;
+
+  // How many came back as they were.
+  uint64_t Pass(uint64_t wal_seq) {
+    ombus_record out[kRecords];
+    uint64_t payloads[kRecords];
+    for (uint64_t i = 0; i < kRecords; ++i) {
+      payloads[i] = wal_seq + i;
+      out[i] = {wal_seq + i, &payloads[i], sizeof payloads[i], 1, 0, 0};
+    }
+    if (ombus_producer_try_publish_batch(producer_, out, kRecords, nullptr) != OMBUS_PUBLISH_OK) {
+      return 0;
+    }
+    Seen seen = {wal_seq, 0};
+    (void)ombus_consumer_drain(consumer_, kRecords, Look, &seen, nullptr);
+    return seen.right;
+  }
+
+ private:
+  struct Seen {
+    uint64_t next, right;
+  };
+  static void Look(const ombus_record* record, void* context) {
+    auto* seen = static_cast<Seen*>(context);
+    uint64_t word;
+    std::memcpy(&word, record->payload, sizeof word);
+    seen->right += record->wal_seq == seen->next && word == seen->next;
+    ++seen->next;
+  }
+};
+
 // One contender's time, and whether each record came back as it was.
 struct Tally {
   uint64_t pairs = 0, ns = 0, wrong = 0;
@@ -132,35 +224,84 @@ void RunBlock(Pair* pair, uint64_t pairs, Tally* tally) {
   tally->wrong += wrong;
 }
 
+void RunBatches(OwnBatch* batch, uint64_t records, Tally* tally) {
+  uint64_t right = 0;
+  const uint64_t rounds = (records + OwnBatch::kRecords - 1) / OwnBatch::kRecords;
+  const uint64_t start_ns = NowNs();
+  for (uint64_t i = 0; i < rounds; ++i) {
+    right += batch->Pass(tally->pairs + i * OwnBatch::kRecords);
+  }
+  tally->ns += NowNs() - start_ns;
+  tally->pairs += rounds * OwnBatch::kRecords;
+  tally->wrong += rounds * OwnBatch::kRecords - right;
+}
+
+// All contenders of a run, and what each took.
+struct Contest {
+  std::unique_ptr<InlinePair> inlined;
+  CPair c;
+  OwnPublishPair own;
+  OwnReservePair own_reserve;
+  OwnBatch own_batch;
+  std::unique_ptr<ClassicPair> classic;
+  Tally of_inline, of_c, of_own, of_own_reserve, of_own_batch, of_classic;
+
+  Status Open(const std::string& stream, uint32_t capacity) {
+    auto made = InlinePair::Create(stream, capacity);
+    if (!made.ok()) return made.status();
+    inlined = std::move(*made);
+    classic = std::make_unique<ClassicPair>(capacity);
+    if (Status opened = c.Open(stream, capacity); !opened.ok()) return opened;
+    if (Status opened = own.Open(stream, capacity); !opened.ok()) return opened;
+    if (Status opened = own_reserve.Open(stream + "-reserve", capacity); !opened.ok())
+      return opened;
+    return own_batch.Open(stream + "-batch", capacity);
+  }
+
+  void Run(uint64_t records) {
+    for (uint64_t left = records; left > 0;) {
+      const uint64_t pairs = std::min(left, kBlockPairs);
+      RunBlock(inlined.get(), pairs, &of_inline);
+      RunBlock(&c, pairs, &of_c);
+      RunBlock(&own, pairs, &of_own);
+      RunBlock(&own_reserve, pairs, &of_own_reserve);
+      RunBatches(&own_batch, pairs, &of_own_batch);
+      RunBlock(classic.get(), pairs, &of_classic);
+      left -= pairs;
+    }
+  }
+
+  uint64_t wrong() const {
+    return of_inline.wrong + of_c.wrong + of_own.wrong + of_own_reserve.wrong + of_own_batch.wrong +
+           of_classic.wrong;
+  }
+};
+
 }  // namespace
 
 Result<BenchResult> BenchCApi(const BenchOptions& options) {
   BenchResult result{"c-api", "8-byte records, one thread, publish and poll", {}};
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
   for (uint32_t run = 0; run < options.runs; ++run) {
-    auto inlined = InlinePair::Create(options.stream, options.capacity);
-    if (!inlined.ok()) return inlined.status();
-    CPair c;
-    if (Status opened = c.Open(options.stream, options.capacity); !opened.ok()) return opened;
-    ClassicPair classic(options.capacity);
-    Tally of_inline, of_c, of_classic;
-    for (uint64_t left = options.shm_iters; left > 0;) {
-      const uint64_t pairs = std::min(left, kBlockPairs);
-      RunBlock(inlined->get(), pairs, &of_inline);
-      RunBlock(&c, pairs, &of_c);
-      RunBlock(&classic, pairs, &of_classic);
-      left -= pairs;
-    }
-    const uint64_t wrong = of_inline.wrong + of_c.wrong + of_classic.wrong;
-    if (wrong != 0) {
-      return Status(StatusCode::kCorrupt, "bench \"c-api\": " + std::to_string(wrong) +
+    Contest contest;
+    if (Status opened = contest.Open(options.stream, options.capacity); !opened.ok()) return opened;
+    contest.Run(options.shm_iters);
+    if (contest.wrong() != 0) {
+      return Status(StatusCode::kCorrupt, "bench \"c-api\": " + std::to_string(contest.wrong()) +
                                               " records wrong or lost; please report this");
     }
-    result.Add("c_pair_ns", of_c.ns_each());
-    result.Add("inline_pair_ns", of_inline.ns_each());
-    result.Add("classic_pair_ns", of_classic.ns_each());
-    result.Add("c_to_inline", of_c.ns_each() / of_inline.ns_each());
-    result.Add("c_to_classic", of_c.ns_each() / of_classic.ns_each());
+    const double c_ns = contest.of_c.ns_each(), inline_ns = contest.of_inline.ns_each();
+    const double own_ns = contest.of_own.ns_each(), classic_ns = contest.of_classic.ns_each();
+    result.Add("c_pair_ns", c_ns);
+    result.Add("own_pair_ns", own_ns);
+    result.Add("own_reserve_ns", contest.of_own_reserve.ns_each());
+    result.Add("own_batch_drain_ns", contest.of_own_batch.ns_each());
+    result.Add("inline_pair_ns", inline_ns);
+    result.Add("classic_pair_ns", classic_ns);
+    result.Add("c_to_inline", c_ns / inline_ns);
+    result.Add("own_to_inline", own_ns / inline_ns);
+    result.Add("c_to_classic", c_ns / classic_ns);
+    result.Add("own_to_classic", own_ns / classic_ns);
   }
   return result;
 }

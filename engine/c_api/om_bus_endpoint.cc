@@ -18,17 +18,6 @@
 using ombus::PollResult;
 using ombus::engine::RunGuarded;
 
-// Small payloads in a few moves and without registers to save; larger ones elsewhere.
-static inline __attribute__((always_inline)) void CopyOut(std::byte* to, const std::byte* from,
-                                                          size_t size) {
-  if (size - 8 <= 8) {
-    std::memcpy(to, from, 8);
-    std::memcpy(to + size - 8, from + size - 8, 8);
-  } else {
-    ombus::slot_access::CopyLarge(to, from, size);
-  }
-}
-
 inline int OmBusEndpoint::Begin() {
   store.Reset();
   if (pending != 0) [[unlikely]]
@@ -123,11 +112,24 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
   return code;
 }
 
-// A poll that has something else to say than the next record in sequence.
+static inline void HandOut(const ombus::Record& taken, OmBusEndpoint* endpoint,
+                           OmBusRecord* record) {
+  record->wal_seq = endpoint->wal_seq = taken.wal_seq;
+  record->wal_type = taken.type;
+  record->payload_len = taken.size;
+  record->payload = taken.payload;
+}
+
+// A record of more than a line, or something else to say than the next one in sequence.
 [[gnu::noinline]] static int PollSlow(OmBusEndpoint* endpoint, OmBusRecord* record) {
-  if (const int code = endpoint->Begin(); code != 0) return code;
-  ombus::Consumer& consumer = *endpoint->consumer;
   ombus::Record polled;
+  ombus::Consumer& consumer = *endpoint->consumer;
+  if (endpoint->pending == 0 && consumer.TryCopyOut<ombus::slot_access::kInlineCopyBytesMax>(
+                                    endpoint->store.first(), &polled)) {
+    HandOut(polled, endpoint, record);
+    return 1;
+  }
+  if (const int code = endpoint->Begin(); code != 0) return code;
   while (true) {
     const PollResult result = consumer.Poll(&polled);
     if (result == PollResult::kEmpty) return 0;
@@ -142,22 +144,17 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
   }
 }
 
+// The most common record, without a register to save.
 int om_bus_endpoint_poll(OmBusEndpoint* endpoint, OmBusRecord* record) {
   if (endpoint == nullptr || record == nullptr) [[unlikely]]
     return OM_ERR_BUS_INIT;
-  ombus::Consumer& consumer = *endpoint->consumer;
-  ombus::Record polled;
-  if (endpoint->pending != 0 || !consumer.TryTake(&polled)) [[unlikely]]
+  ombus::Record taken;
+  if (endpoint->pending != 0 ||
+      !endpoint->consumer->TryCopyOut<ombus::slot_access::kFirstLinePayloadBytes>(
+          endpoint->store.first(), &taken)) [[unlikely]] {
     return PollSlow(endpoint, record);
-  std::byte* payload = endpoint->store.first();
-  CopyOut(payload, static_cast<const std::byte*>(polled.payload), polled.size);
-  if (!consumer.valid()) [[unlikely]]
-    return PollSlow(endpoint, record);
-  record->wal_seq = endpoint->wal_seq = polled.wal_seq;
-  record->wal_type = polled.type;
-  record->payload_len = polled.size;
-  record->payload = payload;
-  consumer.Release();
+  }
+  HandOut(taken, endpoint, record);
   return 1;
 }
 

@@ -16,6 +16,8 @@
 struct OmBusStream {
   // Whether another producer of this process has the stream: only one made since the last look can.
   bool Superseded();
+  // Whether this process has created a stream since the last look.
+  bool Renewed() const;
 
   std::unique_ptr<ombus::Producer> producer;
   uint64_t first_head;
@@ -77,6 +79,10 @@ bool Sound(const OmBusRecord& record) {
 
 }  // namespace
 
+inline bool OmBusStream::Renewed() const {
+  return creations.load(std::memory_order_acquire) != creations_seen;
+}
+
 inline bool OmBusStream::Superseded() {
   const uint64_t now = creations.load(std::memory_order_acquire);
   if (now == creations_seen) [[likely]]
@@ -97,8 +103,9 @@ int om_bus_stream_create(OmBusStream** out, const OmBusStreamConfig* config) {
   return code;
 }
 
-int om_bus_stream_publish(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_type,
-                          const void* payload, uint16_t len) {
+// Longer than a line, or with something to say.
+[[gnu::noinline]] static int PublishSlow(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_type,
+                                         const void* payload, uint16_t len) {
   if (stream == nullptr || (payload == nullptr && len != 0)) [[unlikely]]
     return OM_ERR_BUS_INIT;
   ombus::Producer& producer = *stream->producer;
@@ -106,6 +113,15 @@ int om_bus_stream_publish(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_typ
     return OM_ERR_BUS_EPOCH_CHANGED;
   return CodeOf(producer.Publish(
       {.wal_seq = wal_seq, .payload = payload, .size = len, .type = wal_type, .flags = 0}));
+}
+
+int om_bus_stream_publish(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_type,
+                          const void* payload, uint16_t len) {
+  if (stream != nullptr && payload != nullptr && !stream->Renewed() &&
+      stream->producer->TryPublishShort(wal_seq, wal_type, payload, len)) [[likely]] {
+    return 0;
+  }
+  return PublishSlow(stream, wal_seq, wal_type, payload, len);
 }
 
 int om_bus_stream_publish_batch(OmBusStream* stream, const OmBusRecord* records, uint32_t count) {

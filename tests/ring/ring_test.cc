@@ -265,18 +265,23 @@ TEST_F(RingTest, BothEndsNoticeASuccessorAtOnce) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
 }
 
-TEST_F(RingTest, TryTakeTakesWhatIsInSequenceAndLeavesTheRestToPoll) {
+TEST_F(RingTest, TryCopyOutTakesWhatIsInSequenceAndLeavesTheRestToPoll) {
   auto producer = MakeProducer({.capacity = 16});
   auto consumer = MakeConsumer();
+  std::byte copy[256];
   Record record;
-  EXPECT_FALSE(consumer->TryTake(&record));  // nothing there
+  EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));  // nothing there
   uint64_t next = 1;
+  int copied = 0;
   for (int round = 0; round < 50; ++round) {  // through RunAhead and around the ring
     for (int i = 0; i < 5; ++i) {
       ASSERT_EQ(PublishText(*producer, next + static_cast<uint64_t>(i), "x"), PublishResult::kOk);
     }
     for (int i = 0; i < 5; ++i, ++next) {
-      if (!consumer->TryTake(&record)) {
+      if (consumer->TryCopyOut<512>(copy, &record)) {
+        EXPECT_EQ(record.payload, copy);
+        ++copied;
+      } else {
         ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
       }
       ASSERT_EQ(record.wal_seq, next);
@@ -285,14 +290,75 @@ TEST_F(RingTest, TryTakeTakesWhatIsInSequenceAndLeavesTheRestToPoll) {
       consumer->Release();
     }
   }
+  EXPECT_GT(copied, 50);
   ASSERT_EQ(PublishText(*producer, next + 1, "y"), PublishResult::kOk);
-  EXPECT_FALSE(consumer->TryTake(&record));  // a gap
+  EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));  // a gap
   EXPECT_EQ(consumer->Poll(&record), PollResult::kGap);
   ASSERT_EQ(PublishText(*producer, next + 2, "z"), PublishResult::kOk);
   auto successor = MakeProducer({.capacity = 16});
-  EXPECT_FALSE(consumer->TryTake(&record));  // an epoch that polls have not told of
+  EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));  // an epoch that polls have not told of
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+}
+
+TEST_F(RingTest, TryCopyOutGivesRoomBackAtOnce) {
+  auto producer = MakeProducer({.capacity = 4});
+  auto consumer = MakeConsumer();
+  std::byte copy[256];
+  Record record;
+  for (uint64_t seq = 0; seq < 100; ++seq) {  // the producer never finds a tail that is late
+    for (uint64_t i = 0; producer->head() - consumer->tail() < 4; ++i) {
+      ASSERT_EQ(PublishText(*producer, producer->head(), "x"), PublishResult::kOk) << seq << i;
+    }
+    if (consumer->TryCopyOut<512>(copy, &record)) continue;
+    ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+    consumer->Release();
+  }
+}
+
+TEST_F(RingTest, TryCopyOutLeavesWhatIsLongerThanAskedForToPoll) {
+  auto producer = MakeProducer({.capacity = 16});
+  auto consumer = MakeConsumer();
+  std::byte copy[256];
+  Record record;
+  ASSERT_EQ(PublishText(*producer, 1, "x"), PublishResult::kOk);
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  ASSERT_EQ(PublishText(*producer, 2, std::string(41, 'x')), PublishResult::kOk);
+  EXPECT_FALSE(consumer->TryCopyOut<40>(copy, &record));
+  ASSERT_TRUE(consumer->TryCopyOut<41>(copy, &record));
+  EXPECT_EQ(TextOf(record), std::string(41, 'x'));
+}
+
+TEST_F(RingTest, TryCopyOutLeavesAnEvictionToPoll) {
+  auto producer = MakeProducer({.capacity = 4, .staleness_ns = 1});
+  auto consumer = MakeConsumer();
+  for (uint64_t seq = 0; seq < 20; ++seq) {
+    ASSERT_EQ(producer->Publish({.wal_seq = seq, .payload = "x", .size = 1}), PublishResult::kOk);
+  }
+  std::byte copy[256];
+  Record record;
+  EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEvicted);
+}
+
+TEST_F(RingTest, TryPublishShortPublishesWhatFitsALineAndLeavesTheRestToTryPublish) {
+  auto producer = MakeProducer({.capacity = 4});
+  const std::string text(41, 'x');
+  EXPECT_FALSE(producer->TryPublishShort(1, 7, text.data(), 40)) << "nobody looked for room yet";
+  auto consumer = MakeConsumer();
+  ASSERT_EQ(PublishText(*producer, 1, "x"), PublishResult::kOk);
+  Record record;
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  consumer->Release();
+  EXPECT_FALSE(producer->TryPublishShort(2, 7, text.data(), 41));
+  for (const uint16_t size : {0, 8, 40}) {
+    ASSERT_TRUE(producer->TryPublishShort(size + 2u, 7, text.data(), size));
+    ASSERT_TRUE(IsRecord(consumer->Poll(&record)));
+    EXPECT_EQ(record.wal_seq, size + 2u);
+    EXPECT_EQ(record.type, 7);
+    EXPECT_EQ(TextOf(record), text.substr(0, size));
+  }
+  EXPECT_FALSE(producer->TryPublishShort(99, 7, text.data(), 8)) << "full, as far as it knows";
 }
 
 TEST_F(RingTest, ReordersAreReportedOnlyToThoseWhoAsk) {

@@ -8,6 +8,7 @@
 
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
+#include "ring/shared_mapping.h"
 #include "tests/ring/ring_test_name.h"
 
 namespace ombus {
@@ -15,7 +16,16 @@ namespace {
 
 constexpr uint64_t kPatienceNs = 60'000'000'000;
 
-TEST(RingThreads, TwoReadersGetEverythingInOrder) {
+class RingThreads : public testing::Test {
+ protected:
+  void SetUp() override {
+#if defined(__SANITIZE_THREAD__)
+    mappings_are_shared = true;  // nobody is evicted here
+#endif
+  }
+};
+
+TEST_F(RingThreads, TwoReadersGetEverythingInOrder) {
   constexpr uint64_t kCount = 30'000;
   RingTestName name;
   auto producer = Producer::Create({.name = name.str(), .capacity = 32, .slot_size = 128});
@@ -53,7 +63,7 @@ TEST(RingThreads, TwoReadersGetEverythingInOrder) {
   EXPECT_EQ(sound, 2u);
 }
 
-TEST(RingThreads, ReadersThatComeAndGoNeitherMissNorStopAnything) {
+TEST_F(RingThreads, ReadersThatComeAndGoNeitherMissNorStopAnything) {
   RingTestName name;
   auto producer = Producer::Create({.name = name.str(), .capacity = 16, .max_consumers = 3});
   ASSERT_TRUE(producer.ok());

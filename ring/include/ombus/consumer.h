@@ -83,10 +83,12 @@ class OMBUS_API Consumer {
   // One record, or why not. A few nanoseconds; see ConsumerOptions::profile.
   PollResult Poll(Record* record);
 
-  // The next record, if it is there, in sequence and of the epoch that polls have told of. False:
-  // nothing was taken; Poll says why. The cheapest way for who copies each record out and releases
-  // it at once.
-  bool TryTake(Record* record);
+  // Copies the next record's payload to `to` (room for payload_max() bytes), where record->payload
+  // then points, and releases it: if it is there, in sequence, of the epoch that polls have told
+  // of, not sealed and of at most kBytesMax (512 at most). False: nothing was taken; Poll says why.
+  // The cheapest way for who copies each record out, the more so with a small kBytesMax.
+  template <size_t kBytesMax>
+  __attribute__((visibility("hidden"))) bool TryCopyOut(std::byte* to, Record* record);
 
   // Up to out.size() records at once; flags of each say gap and reorder. All payloads stay until
   // the next call.

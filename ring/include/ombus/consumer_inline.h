@@ -105,29 +105,42 @@ inline PollResult Consumer::Poll(Record* record) {
   return PollResult::kRecord;
 }
 
-inline __attribute__((always_inline)) bool Consumer::TryTake(Record* record) {
+template <size_t kBytesMax>
+inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, Record* record) {
+  static_assert(kBytesMax <= slot_access::kInlineCopyBytesMax);
   const uint64_t position = tail_;
   const SlotHeader* slot = SlotAt(position);
   if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  if (wal_seq != expected_wal_seq_ || slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]]
+  const uint16_t size = slot_access::MetaLength(meta);
+  if (wal_seq != expected_wal_seq_ || size >= plain_size_end_ || size > kBytesMax ||
+      epoch_changed()) [[unlikely]]
     return false;
-  if (epoch_changed() || line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
-    return false;
-  record->wal_seq = wal_seq;
-  record->payload = slot_access::Payload(slot);
-  slot_access::UnpackMeta(meta, record);
   if (bound_ == position) {
-    if (--looks_before_head_ == 0) [[unlikely]] {
-      bound_ = RunAheadSlow(position);
-    } else {
-      bound_ = position + 1;
-    }
+    // Before the copy: whoever spins in it may be evicted meanwhile.
+    if (looks_before_head_ == 1) [[unlikely]]
+      return false;
+    --looks_before_head_;
+    bound_ = position + 1;
   }
+  slot_access::CopyInline(to, slot_access::Payload(slot), size);
+  slot_access::LoadFence();
+  // One look is enough for both: nothing read so far was overwritten, and nobody urges us. [evict]
+  ConsumerLine* const line = line_;
+  if (line->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
+    return false;
   wal_seq_ = wal_seq;
   expected_wal_seq_ = wal_seq + 1;
   tail_ = position + 1;
+  // Not StoreTail: that stored_tail_ and release_at_ lag behind costs the next Poll one store more.
+  line->wal_seq.store(wal_seq, std::memory_order_relaxed);
+  line->tail.store(position + 1, std::memory_order_release);  // [tail]
+  record->wal_seq = wal_seq;
+  record->payload = to;
+  record->size = size;
+  record->type = slot_access::MetaType(meta);
+  record->flags = 0;
   return true;
 }
 

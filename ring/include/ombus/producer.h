@@ -78,6 +78,10 @@ class OMBUS_API Producer {
   // The same, waiting while the ring is full: spin, spin longer, yield (with the callback), sleep.
   PublishResult Publish(const Record& record, uint64_t timeout_ns = kWaitForever);
 
+  // The shortest way for a payload of at most 40 bytes, which shares its line with the slot's
+  // header. False: nothing was published; TryPublish does it, or says why not.
+  bool TryPublishShort(uint64_t wal_seq, uint8_t type, const void* payload, uint16_t size);
+
   // Publishes records in order, head stored every 32. All sizes are checked before any is written.
   // *published, where given, says how many are in the ring whatever the result.
   PublishResult TryPublishBatch(std::span<const Record> records, size_t* published);

@@ -50,6 +50,21 @@ inline void Producer::StoreHead(uint64_t head) {
     WakeSlow();
 }
 
+inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wal_seq, uint8_t type,
+                                                                     const void* payload,
+                                                                     uint16_t size) {
+  const uint64_t position = head_;
+  if (size > slot_access::kFirstLinePayloadBytes || size >= plain_size_end_ || position == limit_)
+      [[unlikely]]
+    return false;
+  slot_access::PrefetchForWrite(SlotAt(position + prefetch_ahead_));
+  SlotHeader* slot = SlotAt(position);
+  slot_access::CopyInline(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
+  SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
+  StoreHead(position + 1);
+  return true;
+}
+
 inline PublishResult Producer::TryPublish(const Record& record) {
   const uint64_t position = head_;
   if (record.size >= plain_size_end_ || position == limit_) [[unlikely]]

@@ -86,15 +86,11 @@ __attribute__((noinline)) inline void CopyLarge(std::byte* to, const std::byte* 
   std::memcpy(to, from, size);
 }
 
-// Copies size bytes in words, the last of which overlap. The point: no call for small sizes (a call
-// of memcpy costs as much as all the rest of a publish).
-inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::byte* from,
-                                                     size_t size) {
+// Copies size bytes, at most kInlineCopyBytesMax, in words, the last of which overlap. The point:
+// no call for small sizes (a call of memcpy costs as much as all the rest of a publish).
+inline __attribute__((always_inline)) void CopyInline(std::byte* to, const std::byte* from,
+                                                      size_t size) {
   if (size >= 16) {
-    if (size > kInlineCopyBytesMax) {
-      CopyLarge(to, from, size);
-      return;
-    }
     size_t at = 0;
     for (; at + 64 <= size; at += 64) {
       std::memcpy(to + at, from + at, 64);
@@ -113,6 +109,15 @@ inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::b
     std::memcpy(to + size - 4, from + size - 4, 4);
   } else {
     for (size_t at = 0; at < size; ++at) to[at] = from[at];
+  }
+}
+
+inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::byte* from,
+                                                     size_t size) {
+  if (size > kInlineCopyBytesMax) {
+    CopyLarge(to, from, size);
+  } else {
+    CopyInline(to, from, size);
   }
 }
 
