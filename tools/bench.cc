@@ -18,7 +18,7 @@ namespace {
 
 constexpr CommandText kText = {
     "bench", "--mode MODE [--flag value]...",
-    "Measures this host; every record's sequence and content is checked, a loss is an error.\n"
+    "Measures this host; sequence, size, first and last bytes of each record are checked.\n"
     "  shm        publish and poll in one thread (--shm-batch: publish N, drain N)\n"
     "  shm-mixed  the same with an order flow's sizes\n"
     "  pub, poll  one half alone\n"

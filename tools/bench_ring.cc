@@ -111,7 +111,9 @@ Result<BenchResult> BenchShm(const BenchOptions& options) {
 }
 
 Result<BenchResult> BenchShmMixed(const BenchOptions& options) {
-  BenchResult result{"shm-mixed", "order flow, one thread, single records", {}};
+  BenchResult result{"shm-mixed",
+                     "order flow, one thread, single records; sequence, size and type are checked",
+                     {}};
   const OrderFlow flow(1);
   // Made before the clock runs: what is measured is the ring.
   constexpr size_t kMade = 4096;

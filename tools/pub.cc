@@ -10,6 +10,7 @@
 #include <string>
 
 #include "ombus/producer.h"
+#include "ombus/ring_snapshot.h"
 #include "tools/command.h"
 #include "tools/cpu.h"
 #include "tools/pacer.h"
@@ -123,6 +124,17 @@ class Publishing {
                  HumanRate(seconds > 0 ? static_cast<double>(sent_) / seconds : 0).c_str());
   }
 
+  // Who waits for its own readers for longer than staleness, as a relay may, is evicted: said here
+  // too, since the cure is here.
+  void WarnOfEvictions() const {
+    const uint64_t evicted = Evictions() - evictions_before_;
+    if (evicted == 0) return;
+    std::fprintf(
+        stderr,
+        "%llu times a consumer was evicted that had blocked the ring for --staleness-ms: it "
+        "has lost records, and knows it\n",
+        static_cast<unsigned long long>(evicted));
+  }
   void WarnIfUnread() {
     LookForConsumer();
     if (sent_ == 0 || seen_consumer_) return;
@@ -133,6 +145,10 @@ class Publishing {
   }
 
  private:
+  uint64_t Evictions() const {
+    const Result<RingSnapshot> ring = ReadRingSnapshot(producer_.name());
+    return ring.ok() ? ring->evictions : 0;
+  }
   // How many records may go now; sleeps when none may.
   uint64_t Wanted() {
     uint64_t wanted = options_.batch;
@@ -199,6 +215,7 @@ class Publishing {
   uint64_t shown_ns_, shown_sent_ = 0;
   uint64_t sent_ = 0, bytes_ = 0;
   bool seen_consumer_ = false;
+  uint64_t evictions_before_ = Evictions();
   PayloadHistogram sizes_;
 };
 
@@ -281,6 +298,7 @@ int RunPub(Arguments args) {
   publishing.PrintSummary();
   if (Status saved = publishing.SaveSizes(); status.ok()) status = saved;
   if (status.ok()) Pause(options.linger_ns);
+  publishing.WarnOfEvictions();
   publishing.WarnIfUnread();
   (*producer)->Close();
   return status.ok() ? kExitOk : Fail(kText, status);

@@ -184,6 +184,21 @@ TEST_F(MainJob, RecordsThatNobodyReadAreToldOf) {
   EXPECT_TRUE(Has(*pub, "no consumer was attached to " + stream_)) << pub->Err();
 }
 
+TEST_F(MainJob, AProducerTellsWhomItDidNotWaitFor) {
+  Process sub = Start({"sub", "--stream", stream_, "--wait-ms", "20000"});
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--capacity", "64",
+                       "--staleness-ms", "200", "--wait-consumers", "1"});
+  ASSERT_TRUE(sub->WaitForOut("\n"));
+  sub->Signal(SIGSTOP);
+  EXPECT_TRUE(Eventually([&] { return HasConsumers(0); }));
+  pub->Signal(SIGTERM);
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  EXPECT_TRUE(Has(*pub, "evicted that had blocked the ring for --staleness-ms")) << pub->Err();
+  sub->Signal(SIGCONT);
+  EXPECT_EQ(sub->Wait(), 0);
+  EXPECT_TRUE(Has(*sub, "lost")) << sub->Err();
+}
+
 TEST_F(MainJob, ASuccessorWaitsForReadersThatLive) {
   Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "1000",
                          "--wait-consumers", "1"});
