@@ -211,7 +211,10 @@ class ReceivingSide {
         continue;
       }
       const Result<uint64_t> got = receivers_[active - 1]->ReadAll();
-      if (!got.ok()) return got.status();
+      if (!got.ok()) {
+        // A sender that is done closes its sockets, perhaps between the load above and the read.
+        return board_.active.load(std::memory_order_acquire) == kAllDone ? Status() : got.status();
+      }
       if (*got != 0) {
         board_.received[active - 1].fetch_add(*got, std::memory_order_release);
       } else {
