@@ -113,7 +113,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   const uint32_t quarter = cold_->geometry.capacity / 4;
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
   plain_size_end_ = seal_ == nullptr ? payload_max_ + 1 : 0;
-  epoch_ = header_->epoch.load(std::memory_order_acquire);
+  epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);
   line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
   if (options.start == ConsumerStart::kEpochStart) {
@@ -158,9 +158,9 @@ void Consumer::Announce(uint64_t tail) {
 // whatever the tails: so while its head is before that end, nothing of the epoch is overwritten
 // without a look at our line. [join]
 void Consumer::JoinAtEpochStart() {
-  const uint64_t start = header_->epoch_position.load(std::memory_order_acquire);
+  const uint64_t start = header_->epoch_position.load(std::memory_order_relaxed);  // [epoch]
   Announce(start);
-  const uint64_t head = header_->head.load(std::memory_order_acquire);
+  const uint64_t head = header_->head.load(std::memory_order_acquire);  // [head]
   const bool all_there =
       head - start <= mask_ && header_->epoch.load(std::memory_order_acquire) == epoch_;  // [epoch]
   if (!all_there && static_cast<int64_t>(head - start) > 0) missed_records_ = head - start;
@@ -350,15 +350,18 @@ PollResult Consumer::AfterBatch() const {
 }
 
 uint64_t Consumer::epoch_position() const {
-  return header_->epoch_position.load(std::memory_order_acquire);
+  // By who has acquired the epoch that goes with it. [epoch]
+  return header_->epoch_position.load(std::memory_order_relaxed);
 }
 
 const MemoryReport& Consumer::memory() const { return cold_->memory; }
 
-uint64_t Consumer::head() const { return header_->head.load(std::memory_order_acquire); }
+uint64_t Consumer::head() const {
+  return header_->head.load(std::memory_order_acquire);  // [head]
+}
 
 bool Consumer::replaced() const {
-  if (header_->state.load(std::memory_order_acquire) ==
+  if (header_->state.load(std::memory_order_acquire) ==  // [epoch]
       static_cast<uint32_t>(RingState::kReplaced)) {
     return true;
   }

@@ -190,6 +190,7 @@ uint64_t Producer::LagMax() const {
   for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
     const ConsumerLine& line = cold_->line(i);
     // Free or evicted: its reads of the slots are over, or will be found out. [leave]
+    // Live: the tail we read is no older than the one it announced itself with. [join]
     if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;
     const uint64_t tail = line.tail.load(std::memory_order_acquire);  // pairs with StoreTail [tail]
     lag_max = std::max(lag_max, LagOf(head_, tail, mask_ + 1));

@@ -68,7 +68,7 @@ uint64_t RecoverHead(const ShmObject& object, const Geometry& geometry) {
   for (uint32_t i = 0; i < geometry.capacity; ++i) {
     const auto* slot = reinterpret_cast<const SlotHeader*>(
         slots + (head & (geometry.capacity - 1)) * geometry.slot_size);
-    if (slot->seq.load(std::memory_order_acquire) != head + 1) break;
+    if (slot->seq.load(std::memory_order_acquire) != head + 1) break;  // [record]
     ++head;
   }
   return head;
@@ -100,7 +100,7 @@ uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   RingHeader& header = *object.header();
   FreeDeadLines(object, geometry);
   const uint64_t head = RecoverHead(object, geometry);
-  header.head.store(head, std::memory_order_release);
+  header.head.store(head, std::memory_order_release);  // [head]
   MarkOwned(header);
   BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)), head,
              RingState::kActive);

@@ -26,9 +26,9 @@ ConsumerSnapshot ReadLine(const ShmObject& object, const ConsumerLine& line, uin
   consumer.state = StateOf(control);
   consumer.owner_alive = ByteIsLocked(object.fd(), ConsumerLockByte(index));
   consumer.pid = line.pid.load(std::memory_order_relaxed);
-  consumer.tail = line.tail.load(std::memory_order_acquire);
+  consumer.tail = line.tail.load(std::memory_order_acquire);  // [tail]
   consumer.wal_seq = line.wal_seq.load(std::memory_order_relaxed);
-  // Head after tail: the lag never comes out too small.
+  // Head after tail: the lag never comes out too small. [head]
   const uint64_t head = object.header()->head.load(std::memory_order_acquire);
   const auto lag = static_cast<int64_t>(head - consumer.tail);
   consumer.lag_records = lag > 0 ? static_cast<uint64_t>(lag) : 0;
@@ -41,7 +41,7 @@ uint64_t LastWalSeq(const ShmObject& object, const Geometry& geometry, uint64_t 
   const auto* slot = reinterpret_cast<const SlotHeader*>(object.memory() + geometry.slots_offset() +
                                                          ((head - 1) & (geometry.capacity - 1)) *
                                                              geometry.slot_size);
-  if (slot->seq.load(std::memory_order_acquire) != head) return 0;
+  if (slot->seq.load(std::memory_order_acquire) != head) return 0;  // [record]
   return slot_access::LoadWord(&slot->wal_seq);
 }
 
@@ -63,18 +63,18 @@ Result<RingSnapshot> ReadRingSnapshot(const std::string& name) {
   ring.max_consumers = geometry->max_consumers;
   ring.flags = geometry->flags;
   ring.total_bytes = geometry->total_bytes();
-  ring.state = static_cast<RingState>(header.state.load(std::memory_order_acquire));
+  ring.state = static_cast<RingState>(header.state.load(std::memory_order_acquire));  // [state]
   ring.producer_alive = ByteIsLocked(object.fd(), kProducerLockByte);
   ring.producer_pid = header.producer_pid.load(std::memory_order_relaxed);
-  ring.epoch = header.epoch.load(std::memory_order_acquire);
+  ring.epoch = header.epoch.load(std::memory_order_acquire);  // [epoch]
   for (uint32_t i = 0; i < geometry->max_consumers; ++i) {
     const ConsumerLine& line = LineAt(object, *geometry, i);
-    const uint64_t control = line.control.load(std::memory_order_acquire);
+    const uint64_t control = line.control.load(std::memory_order_acquire);  // [join]
     if (StateOf(control) == LineState::kFree) continue;
     ring.consumers.push_back(ReadLine(object, line, i, control));
   }
   ring.min_tail = header.min_tail.load(std::memory_order_relaxed);
-  ring.head = header.head.load(std::memory_order_acquire);
+  ring.head = header.head.load(std::memory_order_acquire);  // [head]
   ring.last_wal_seq = LastWalSeq(object, *geometry, ring.head);
   ring.stalls = header.stalls.load(std::memory_order_relaxed);
   ring.stalled_ns = header.stalled_ns.load(std::memory_order_relaxed);
@@ -97,7 +97,7 @@ Result<PayloadHistogram> ReadPayloadHistogram(const std::string& name) {
   for (uint32_t i = 0; i < geometry->capacity; ++i) {
     const auto* slot = reinterpret_cast<const SlotHeader*>(
         object->memory() + geometry->slots_offset() + uint64_t{i} * geometry->slot_size);
-    if (slot->seq.load(std::memory_order_acquire) == 0) continue;  // never written
+    if (slot->seq.load(std::memory_order_acquire) == 0) continue;  // never written [record]
     const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
     const uint16_t size = slot_access::MetaLength(meta);
     if (size <= geometry->payload_max()) histogram.Record(size);

@@ -32,6 +32,7 @@ bool WakeBarrierWorks() {
 
 void AnnounceSleeper(RingHeader& header, uint32_t waiter_bit, bool barrier_works) {
   header.waiters.fetch_or(waiter_bit, std::memory_order_relaxed);
+  // Between the store above and the caller's look at the ring. [wake]
   if (!barrier_works || Membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED) != 0) FullFence();
 }
 

@@ -60,7 +60,7 @@ inline void LoadFence() {
 #if defined(__x86_64__)
   __asm__ volatile("" : : : "memory");
 #else
-  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);  // [evict]
 #endif
 }
 
