@@ -62,6 +62,7 @@ class BasicClient {
   uint64_t epoch() const { return stream_.epoch(); }
   SlowWarning slow_warning() const { return stream_.slow_warning(); }
   bool connected() const { return state_ == State::kConnected; }
+  bool heard() const { return heard_ || stream_.spoke(); }
   uint32_t reconnects() const { return reconnects_; }
   Status status() const { return status_; }
   const char* backend_name() const { return backend_->name(); }
@@ -72,6 +73,9 @@ class BasicClient {
   enum class State : uint8_t { kWaiting, kConnecting, kConnected, kClosing, kFinal };
   // How long a resuming client waits for WELCOME before it takes the server for an old one.
   static constexpr uint64_t kWelcomeWaitNs = 1'000'000'000;
+  // How long a frame may stand half arrived where no heartbeats are agreed on: as long as the
+  // kernel looks after a dead peer.
+  static constexpr uint64_t kFramePatienceNs = 25'000'000'000;
 
   ClientResult NoteRecord(const Record& record, ClientResult result) {
     last_wal_seq_ = record.wal_seq;
@@ -96,6 +100,8 @@ class BasicClient {
   void SendOutbox();
   void Drop(Status why, bool retry);
   void OnClosed();
+  void JudgeConnection();
+  std::string ClosedText() const;
   std::string PeerText() const { return options_.host + ":" + std::to_string(options_.port); }
   ClientResult Ended(ClientResult result);
 
@@ -114,8 +120,10 @@ class BasicClient {
   uint64_t spoke_ns_ = 0;
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;
-  bool barren_ = false;   // the last connection brought no frame
-  bool look_up_ = false;  // before the next attempt
+  uint64_t connected_ns_ = 0, backoff_ns_ = 0;  // since when; the wait before the last attempt
+  bool barren_ = false;                         // the last connection was of no use
+  bool heard_ = false;                          // a frame on any connection before this one
+  bool look_up_ = false;                        // before the next attempt
   bool receiving_ = false, established_ = false, was_connected_ = false, tell_connected_ = false;
   bool retry_ = false;             // kClosing: go on to another attempt
   std::vector<std::byte> outbox_;  // HELLO or a heartbeat, going out

@@ -68,7 +68,7 @@ ClientResult BasicClient<B>::PollSlow(Record* record, ClientResult result, uint6
 template <Backend B>
 ClientResult BasicClient<B>::Ended(ClientResult result) {
   const bool end_of_stream = result == ClientResult::kEndOfStream;
-  const bool retry = options_.reconnect && !end_of_stream;
+  const bool retry = options_.reconnect && !end_of_stream && !stream_.refused_for_good();
   final_ = result;
   Drop(Status(
            result == ClientResult::kProtocolError ? StatusCode::kCorrupt : StatusCode::kUnavailable,
@@ -131,7 +131,7 @@ void BasicClient<B>::Drive(uint64_t wait_ns) {
     return Turn(std::min(wait_ns, uint64_t{1'000'000}));
   }
   Drop(SystemStatus("connect", FormatAddress(addresses_[next_address_]), ETIMEDOUT,
-                    "check that the host is up and no firewall drops the packets"),
+                    RemedyForConnect(ETIMEDOUT)),
        true);
 }
 
@@ -158,7 +158,9 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
 template <Backend B>
 uint64_t BasicClient<B>::idle_timeout_ns() const {
   const uint64_t agreed_ms = uint64_t{stream_.heartbeat_ms()} * 3;
-  return (options_.idle_timeout_ms != 0 ? options_.idle_timeout_ms : agreed_ms) * 1'000'000;
+  const uint64_t timeout_ms = options_.idle_timeout_ms != 0 ? options_.idle_timeout_ms : agreed_ms;
+  if (timeout_ms == 0 && stream_.partial()) return kFramePatienceNs;
+  return timeout_ms * 1'000'000;
 }
 
 template <Backend B>
@@ -171,7 +173,8 @@ void BasicClient<B>::Watch() {
     return Drop(Status(StatusCode::kUnavailable,
                        "recv \"" + PeerText() + "\": ETIMEDOUT; the server was silent for " +
                            std::to_string(timeout_ns / 1'000'000) + " ms" + within +
-                           "; check the network, or raise idle_timeout_ms"),
+                           (stream_.spoke() ? "; check the network, or raise idle_timeout_ms"
+                                            : "; is that an ombus relay?")),
                 true);
   }
   if (state_ != State::kConnected) return;
@@ -245,6 +248,22 @@ void BasicClient<B>::Drop(Status why, bool retry) {
   backend_->Close(socket_, connection_);
 }
 
+// A peer that accepts and says nothing of use, or ends every connection at once, is no server that
+// came back: a connection counts as success that served, and lasted longer than the wait before it
+// and than one heartbeat. The first that does not may be chance.
+template <Backend B>
+void BasicClient<B>::JudgeConnection() {
+  heard_ |= stream_.spoke();
+  const uint64_t least_ms = std::max(options_.retry_base_ms, stream_.heartbeat_ms());
+  const uint64_t least_ns = std::max(backoff_ns_, least_ms * 1'000'000);
+  if (stream_.served() && backend_->NowNs() - connected_ns_ >= least_ns) {
+    failures_ = 0;
+    barren_ = false;
+  } else if (std::exchange(barren_, true)) {
+    ++failures_;
+  }
+}
+
 template <Backend B>
 void BasicClient<B>::OnClosed() {
   socket_ = kNoSocket;
@@ -258,12 +277,9 @@ void BasicClient<B>::OnClosed() {
   }
   next_address_ = 0;
   look_up_ = true;
-  // A peer that accepts and says nothing of use is no server that came back. The first time may be
-  // chance.
-  if (lost && stream_.spoke()) {
-    failures_ = 0;
-    barren_ = false;
-  } else if (!lost || std::exchange(barren_, true)) {
+  if (lost) {
+    JudgeConnection();
+  } else {
     ++failures_;
   }
   const bool spent = options_.max_retries != 0 && failures_ >= options_.max_retries;
@@ -276,7 +292,8 @@ void BasicClient<B>::OnClosed() {
   const uint64_t wait_ms = BackoffMs(failures_ == 0 ? 0 : failures_ - 1, options_.retry_base_ms,
                                      options_.retry_max_ms, NextRandom(&random_));
   state_ = State::kWaiting;
-  deadline_ns_ = backend_->NowNs() + wait_ms * 1'000'000;
+  backoff_ns_ = wait_ms * 1'000'000;
+  deadline_ns_ = backend_->NowNs() + backoff_ns_;
 }
 
 template <Backend B>
@@ -302,7 +319,7 @@ template <Backend B>
 void BasicClient<B>::OnConnected(int result) {
   if (result < 0) {
     return Drop(SystemStatus("connect", FormatAddress(addresses_[next_address_]), -result,
-                             "check that a server listens there"),
+                             RemedyForConnect(-result)),
                 true);
   }
   state_ = State::kConnected;
@@ -312,7 +329,7 @@ void BasicClient<B>::OnConnected(int result) {
   was_connected_ = true;
   const uint64_t resume_from = options_.hello ? stream_.resume_from() : 0;
   stream_.Reset(resume_from != 0);
-  spoke_ns_ = backend_->NowNs();
+  connected_ns_ = spoke_ns_ = backend_->NowNs();
   silence_.Start(spoke_ns_);
   if (!options_.hello) return;
   welcome_until_ns_ = spoke_ns_ + kWelcomeWaitNs;
@@ -360,12 +377,20 @@ void BasicClient<B>::OnReceived(int result) {
     return stream_.Received(static_cast<size_t>(result));
   }
   if (result == -EAGAIN || result == -EINTR) return;
-  const char* within = stream_.partial() ? ", within a frame" : "";
-  const std::string what = "recv \"" + PeerText() + "\": ";
+  const std::string how = result == 0 ? "end of stream" : ErrnoName(-result);
+  const bool closed = result == 0 || result == -ECONNRESET;
   Drop(Status(StatusCode::kUnavailable,
-              result == 0 ? what + "end of stream" + within + "; the server closed the connection"
-                          : what + ErrnoName(-result) + within + "; the connection broke"),
+              "recv \"" + PeerText() + "\": " + how +
+                  (closed ? ClosedText() : "; the connection broke; check the network")),
        true);
+}
+
+// Also of a reset: that is what a server's close is to a client whose HELLO it has not read.
+template <Backend B>
+std::string BasicClient<B>::ClosedText() const {
+  if (stream_.partial()) return ", within a frame; the server closed the connection";
+  if (stream_.spoke()) return "; the server closed the connection";
+  return " before any word; the server is full (max_clients), shuts down, or is no ombus relay";
 }
 
 }  // namespace ombus::net

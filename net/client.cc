@@ -50,6 +50,7 @@ class ClientOn final : public Client {
   uint64_t epoch() const override { return client_.epoch(); }
   SlowWarning slow_warning() const override { return client_.slow_warning(); }
   bool connected() const override { return client_.connected(); }
+  bool heard() const override { return client_.heard(); }
   uint32_t reconnects() const override { return client_.reconnects(); }
   Status status() const override { return client_.status(); }
   const char* backend_name() const override { return client_.backend_name(); }

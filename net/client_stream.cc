@@ -25,9 +25,10 @@ std::span<std::byte> ClientStream::Compact() {
   // Half of the buffer free is room enough: a long frame that dribbles in is not moved each time.
   if (begin_ != 0 && (partial == 0 || capacity_ - end_ < capacity_ / 2)) {
     std::memmove(buffer_.get(), buffer_.get() + begin_, partial);
-    begin_ = 0;
+    const size_t begin_before = std::exchange(begin_, 0);
     end_ = partial;
     moved_ = true;
+    served_ |= std::exchange(idle_bytes_, 0) != begin_before;
   }
   return {buffer_.get() + end_, capacity_ - end_};
 }
@@ -35,7 +36,8 @@ std::span<std::byte> ClientStream::Compact() {
 void ClientStream::Reset(bool resuming) {
   expected_ = expected();
   begin_ = end_ = 0;
-  moved_ = false;
+  idle_bytes_ = 0;
+  moved_ = served_ = refused_for_good_ = false;
   skipping_ = resuming;
   if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
   fresh_epoch_ = gap_is_told_ = false;
@@ -86,6 +88,7 @@ ClientResult ClientStream::NextSlow(Record* record) {
 ClientResult ClientStream::OnData(const Frame& frame, Record* record) {
   SlowWarningFrame warning;
   if (ParseSlowWarning(frame, &warning)) {
+    idle_bytes_ += frame.bytes();
     slow_warning_ = {warning.pending_bytes, warning.limit_bytes};
     return ClientResult::kSlowWarning;
   }
@@ -137,15 +140,20 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
       return ClientResult::kEmpty;
     }
     case ControlType::kBye: {
+      idle_bytes_ += frame.bytes();
       Bye bye;
       if (!ParseBye(frame, &bye)) break;
+      refused_for_good_ = bye.why == static_cast<uint32_t>(ByeReason::kVersion);
       if (bye.why == static_cast<uint32_t>(ByeReason::kEndOfStream)) {
         return End(ClientResult::kEndOfStream, "the stream has ended");
       }
       return End(ClientResult::kDisconnected,
-                 "the server said good-bye: " + std::string(bye.text.substr(0, 200)));
+                 "the server said good-bye: " + PrintableText(bye.text.substr(0, 200)));
     }
+    case ControlType::kHeartbeat:
+      return ClientResult::kEmpty;
     default:  // what is new is for newer clients
+      idle_bytes_ += frame.bytes();
       return ClientResult::kEmpty;
   }
   return End(ClientResult::kProtocolError, "the server sent a malformed control frame");

@@ -60,6 +60,10 @@ class ClientStream {
 
   bool partial() const { return begin_ != end_; }
   bool spoke() const { return moved_ || begin_ != 0; }  // any frame, since Reset
+  // Since Reset, a frame that shows a server at work: a record, WELCOME, GAP, a heartbeat. Neither
+  // good-bye nor a warning does.
+  bool served() const { return served_ || begin_ != idle_bytes_; }
+  bool refused_for_good() const { return refused_for_good_; }  // the server speaks another version
   // What should come next; 0 before there is any expectation.
   uint64_t expected() const { return fast_wal_seq_ == kNoSequence ? expected_ : fast_wal_seq_; }
   uint64_t gap_expected() const { return gap_expected_; }
@@ -85,7 +89,10 @@ class ClientStream {
   uint64_t gap_expected_ = 0, resume_from_;
   uint64_t epoch_ = 0, record_epoch_ = 0;  // as told last, and of the last record
   uint32_t heartbeat_ms_ = 0;
-  bool moved_ = false;  // begin_ went back to the front
+  size_t idle_bytes_ = 0;  // before begin_, of frames that served() does not count
+  bool moved_ = false;     // begin_ went back to the front
+  bool served_ = false;    // before it did
+  bool refused_for_good_ = false;
   bool any_ = false, expects_ = false, skipping_ = false;
   bool fresh_epoch_ = false;  // the next record may begin anew
   bool gap_is_told_ = false;  // and its epoch's first records are missing

@@ -128,4 +128,18 @@ bool ParseSlowWarning(const Frame& frame, SlowWarningFrame* warning) {
   return true;
 }
 
+std::string PrintableText(std::string_view text) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string printable;
+  for (const char c : text) {
+    if (c >= ' ' && c <= '~' && c != '\\') {
+      printable += c;
+    } else {
+      const auto byte = static_cast<uint8_t>(c);
+      printable += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+    }
+  }
+  return printable;
+}
+
 }  // namespace ombus::net

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -145,6 +146,10 @@ bool ParseWelcome(const Frame& frame, Welcome* welcome);
 bool ParseGap(const Frame& frame, Gap* gap);
 bool ParseBye(const Frame& frame, Bye* bye);
 bool ParseSlowWarning(const Frame& frame, SlowWarningFrame* warning);
+
+// A peer's text as a terminal or a log may have it: what is not printable ASCII, and the backslash,
+// as \xNN.
+std::string PrintableText(std::string_view text);
 
 }  // namespace ombus::net
 

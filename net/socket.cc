@@ -92,6 +92,26 @@ Status SystemStatus(const std::string& call, const std::string& object, int erro
                 absl::StrCat(call, " \"", object, "\": ", ErrnoName(error), "; ", remedy));
 }
 
+std::string RemedyForConnect(int error) {
+  switch (error) {
+    case ECONNREFUSED:
+      return "check that a server listens there";
+    case ETIMEDOUT:
+      return "check that the host is up and no firewall drops the packets";
+    case EHOSTUNREACH:
+      return "check that the host is up and on this network, and that no firewall rejects it";
+    case ENETUNREACH:
+      return "this host has no route to that network; check the address and the routes (ip route)";
+    case EACCES:
+    case EPERM:
+      return "a rule of this host's firewall forbids it";
+    case EADDRNOTAVAIL:
+      return "no local port or address is left for it; check net.ipv4.ip_local_port_range";
+    default:
+      return "check the address, and that a server listens there";
+  }
+}
+
 socklen_t AddressBytes(const sockaddr_storage& address) {
   return address.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
 }

@@ -43,6 +43,9 @@ std::string ErrnoName(int error);
 Status SystemStatus(const std::string& call, const std::string& object, int error,
                     const std::string& remedy);
 
+// What to do about an errno of connect.
+std::string RemedyForConnect(int error);
+
 // How many bytes of the storage the address in it takes.
 socklen_t AddressBytes(const sockaddr_storage& address);
 

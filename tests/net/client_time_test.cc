@@ -49,6 +49,11 @@ class ClientTimeTest : public ::testing::Test {
     EncodeFrame(bytes.data(), {.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 1});
     ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
   }
+  void Bye(ByeReason why, std::string_view text) {
+    std::vector<std::byte> bytes;
+    AppendBye(&bytes, why, text);
+    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+  }
   // How many frames of this type the client has sent.
   size_t Received(ControlType type) {
     std::vector<std::byte> bytes(65536);
@@ -197,6 +202,109 @@ TEST_F(ClientTimeTest, LooksTheHostUpAgainForEveryReconnect) {
   EXPECT_EQ(Poll(60'000), ClientResult::kConnected);
   EXPECT_EQ(look_ups, 2);
   EXPECT_GE(network_.Accept(second), 0);
+}
+
+// A port that accepts and says no more than the beginning of a frame.
+TEST_F(ClientTimeTest, GivesUpAFrameThatStopsAlsoWhereNoHeartbeatsAreKnown) {
+  Make({});
+  std::vector<std::byte> header(kFrameHeaderBytes);
+  StoreWord(header.data(), FrameWord(1, 0, 65535));
+  ASSERT_EQ(network_.Write(server_, header), static_cast<int>(header.size()));
+  EXPECT_EQ(Poll(24'000), ClientResult::kEmpty);
+  EXPECT_EQ(Poll(2000), ClientResult::kDisconnected);
+  EXPECT_THAT(client_->status().message(),
+              HasSubstr("silent for 25000 ms, within a frame; is that an ombus relay?"));
+  EXPECT_FALSE(client_->heard());
+}
+
+TEST_F(ClientTimeTest, HasHeardAServerOnceAnyFrameCame) {
+  Make({.reconnect = true});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  EXPECT_FALSE(client_->heard());
+  Welcome(0);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  EXPECT_TRUE(client_->heard());
+  network_.Reset(server_);
+  EXPECT_EQ(Poll(60'000), ClientResult::kConnected);
+  EXPECT_TRUE(client_->heard()) << "on an earlier connection";
+}
+
+// WELCOME, a record, then the end, each time: the waits grow, and the retries are counted.
+TEST_F(ClientTimeTest, BacksOffFromAServerThatEndsEveryConnectionAtOnce) {
+  Make({.reconnect = true, .max_retries = 6});
+  std::vector<uint64_t> waits_ms;
+  ClientResult result = ClientResult::kConnected;
+  for (uint64_t wal_seq = 1; result == ClientResult::kConnected; ++wal_seq) {
+    Welcome(100);
+    Data(wal_seq);
+    Record record;
+    ASSERT_EQ(client_->Poll(&record, 50 * kMs), ClientResult::kRecord);
+    network_.Close(server_);
+    const uint64_t start_ns = backend_->NowNs();
+    result = Poll(60'000);
+    waits_ms.push_back((backend_->NowNs() - start_ns) / kMs);
+    if (result == ClientResult::kConnected) server_ = network_.Accept(listener_);
+  }
+  EXPECT_EQ(result, ClientResult::kDisconnected);
+  ASSERT_EQ(waits_ms.size(), 7u) << "the first may be chance";
+  EXPECT_LE(waits_ms[0], 110u);
+  EXPECT_GE(waits_ms[4], 390u);
+}
+
+TEST_F(ClientTimeTest, AConnectionThatLastedIsNoFailedAttempt) {
+  Make({.reconnect = true, .max_retries = 1});
+  for (int i = 0; i < 5; ++i) {
+    Welcome(100);
+    for (int beat = 0; beat < 3; ++beat) {
+      EXPECT_EQ(Poll(90), ClientResult::kEmpty);
+      Heartbeat();
+    }
+    EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+    network_.Close(server_);
+    ASSERT_EQ(Poll(150), ClientResult::kConnected);
+    server_ = network_.Accept(listener_);
+  }
+}
+
+TEST_F(ClientTimeTest, GoodByesAloneAreNoSuccess) {
+  Make({.reconnect = true, .max_retries = 3});
+  ClientResult result = ClientResult::kConnected;
+  int connections = 0;
+  for (; result == ClientResult::kConnected; ++connections) {
+    EXPECT_EQ(Poll(20'000), ClientResult::kEmpty);
+    Bye(ByeReason::kTooSlow, "too slow");
+    network_.Close(server_);
+    result = Poll(60'000);
+    if (result == ClientResult::kConnected) server_ = network_.Accept(listener_);
+  }
+  EXPECT_EQ(result, ClientResult::kDisconnected);
+  EXPECT_EQ(connections, 4);
+}
+
+TEST_F(ClientTimeTest, AnotherVersionOfTheProtocolIsFinal) {
+  Make({.reconnect = true});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  Bye(ByeReason::kVersion, "this server speaks 2");
+  EXPECT_EQ(Poll(60'000), ClientResult::kDisconnected);
+  EXPECT_EQ(Poll(60'000), ClientResult::kDisconnected);
+  EXPECT_THAT(client_->status().message(), HasSubstr("this server speaks 2"));
+}
+
+TEST_F(ClientTimeTest, AGoodByeCannotReachTheTerminal) {
+  Make({});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  Bye(ByeReason::kShutdown, "\x1b]0;owned\x07 \xc2\x9b\n\\ fine");
+  EXPECT_EQ(Poll(1), ClientResult::kDisconnected);
+  EXPECT_THAT(client_->status().message(),
+              HasSubstr("good-bye: \\x1B]0;owned\\x07 \\xC2\\x9B\\x0A\\x5C fine"));
+}
+
+TEST_F(ClientTimeTest, SaysOfAServerThatClosesBeforeAnyWordWhatThatMayMean) {
+  Make({});
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  network_.Close(server_);  // HELLO unread: a reset
+  EXPECT_EQ(Poll(1), ClientResult::kDisconnected);
+  EXPECT_THAT(client_->status().message(), HasSubstr("before any word; the server is full"));
 }
 
 TEST_F(ClientTimeTest, ReconnectsAfterSilence) {

@@ -24,6 +24,16 @@ bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 bool HasIpv6() { return Listen("::1", 0, 1).ok(); }
 
+TEST(RemedyForConnect, NamesWhatTheErrorIsAbout) {
+  EXPECT_NE(RemedyForConnect(ECONNREFUSED).find("listens there"), std::string::npos);
+  EXPECT_NE(RemedyForConnect(ENETUNREACH).find("route"), std::string::npos);
+  EXPECT_NE(RemedyForConnect(EHOSTUNREACH).find("host is up"), std::string::npos);
+  EXPECT_NE(RemedyForConnect(ETIMEDOUT).find("firewall"), std::string::npos);
+  for (const int error : {ENETUNREACH, EHOSTUNREACH, ETIMEDOUT}) {
+    EXPECT_EQ(RemedyForConnect(error).find("listens"), std::string::npos) << error;
+  }
+}
+
 TEST(UniqueFd, ClosesOnceAndMovesAlong) {
   const int fd = dup(0);
   {

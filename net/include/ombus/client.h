@@ -41,9 +41,11 @@ struct ClientOptions {
   uint32_t heartbeat_ms = 1000;
   // A connection silent for so long is lost (kDisconnected, or another attempt). 0: three
   // heartbeats where the server agreed to them, else only what the kernel notices of a dead peer
-  // (25 s).
+  // (25 s), and that much for the rest of a frame that has begun.
   uint32_t idle_timeout_ms = 0;
-  uint32_t max_retries = 0;  // failed attempts in a row before giving up; 0: never
+  // Failed attempts in a row before giving up; 0: never. A connection counts as one too where the
+  // server ended it before it had lasted one heartbeat and the wait before it, but for the first.
+  uint32_t max_retries = 0;
   BackendChoice backend = BackendChoice::kAuto;
 };
 
@@ -57,7 +59,8 @@ enum class [[nodiscard]] ClientResult : uint8_t{
                     // next record says that its first records will not come. No record
     kConnected,     // a reconnecting client has its connection back. No record
     kEndOfStream,   // the server said that the stream has ended; final
-    kDisconnected,  // connection lost and not to come back; final. status() says why
+    kDisconnected,  // connection lost and not to come back, or the server speaks another version;
+                    // final. status() says why
     kProtocolError,  // the peer sent what is no frame; final unless reconnecting. status() says
                      // what
 };
@@ -109,6 +112,9 @@ class OMBUS_API Client {
   virtual uint64_t epoch() const = 0;  // of the producer, as the server said; 0: not known
   virtual SlowWarning slow_warning() const = 0;
   virtual bool connected() const = 0;  // now; false also while it reconnects
+  // Whether any server has said anything to this client so far, if only WELCOME. One of the old
+  // protocol says nothing before its first record.
+  virtual bool heard() const = 0;
   virtual uint32_t reconnects() const = 0;
   virtual Status status() const = 0;  // why the connection was last lost, kept when it is back
   virtual const char* backend_name() const = 0;
