@@ -3,6 +3,7 @@
 #include <string>
 
 #include "tools/cpu.h"
+#include "tools/loss_log.h"
 #include "tools/stop_signal.h"
 #include "tools/sub_sources.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 constexpr size_t kBatch = 64;
 constexpr uint64_t kWaitNs = 100'000'000;
+// After so long without a word from a server that took the connection, a line says so.
+constexpr uint64_t kWordlessNs = 3'000'000'000;
 
 class ServerSubscription {
  public:
@@ -25,6 +28,7 @@ class ServerSubscription {
     client_ = std::move(*client);
     connected_ = client_->status().ok();
     if (!connected_ && options_.wait_ns == 0) return client_->status();
+    if (connected_ && options_.client.hello) wordless_since_ns_ = NowNs();
     started_ns_ = last_record_ns_ = NowNs();
     Status status;
     while (status.ok() && !finished_ && !StopRequested() && !sink_.done() && output_.ok()) {
@@ -68,19 +72,41 @@ class ServerSubscription {
   void TellLoss(uint64_t now) {
     if (!connected_ || now - looked_ns_ < kWaitNs) return;
     looked_ns_ = now;
-    if (!client_->connected()) TellWhyLost();
+    if (client_->connected() || client_->status().ok()) return;
+    Say(losses_.Away(client_->status().message(), now));
   }
-  void TellWhyLost() {
-    const Status why = client_->status();
-    if (why.ok() || why.message() == told_) return;
-    told_ = why.message();
-    std::fprintf(stderr, "connection lost: %s; trying again\n", told_.c_str());
+  static void Say(const std::string& lines) { std::fputs(lines.c_str(), stderr); }
+
+  // Who says HELLO gets WELCOME at once, but from a server of the old protocol, which is silent
+  // until its first record; so only --wait-ms makes that an error.
+  Status CheckFirstWord(uint64_t now) {
+    if (heard_ || client_->heard()) {
+      heard_ = true;
+      return {};
+    }
+    const bool late = now - started_ns_ > options_.wait_ns;
+    if (!connected_) return late ? client_->status() : Status();
+    if (!options_.client.hello) return {};
+    if (late && options_.wait_ns != 0) {
+      if (!client_->connected()) return client_->status();
+      return {StatusCode::kUnavailable,
+              "recv \"" + options_.connect +
+                  "\": connected, but no word from it within --wait-ms; is that an ombus relay? "
+                  "One of the old protocol is silent until its first record: say --no-hello"};
+    }
+    if (!client_->connected() || wordless_since_ns_ == 0) return {};
+    if (now - wordless_since_ns_ < kWordlessNs) return {};
+    wordless_since_ns_ = 0;  // told
+    Say("connected to " + options_.connect +
+        ", but no word from it yet; is that an ombus relay? "
+        "One of the old protocol is silent until its first record\n");
+    return {};
   }
 
   Status CheckTime() {
     const uint64_t now = NowNs();
     TellLoss(now);
-    if (!connected_ && now - started_ns_ > options_.wait_ns) return client_->status();
+    if (Status wordless = CheckFirstWord(now); !wordless.ok()) return wordless;
     if (sink_.tally().records != seen_records_) last_record_ns_ = now;
     seen_records_ = sink_.tally().records;
     if (options_.timeout_ns == 0 || now - last_record_ns_ <= options_.timeout_ns) return {};
@@ -108,12 +134,13 @@ class ServerSubscription {
         return {};
       case ClientResult::kConnected:
         if (connected_) {
-          if (told_.empty()) TellWhyLost();
-          std::fprintf(stderr, "reconnected to %s; last record was %llu\n",
-                       options_.connect.c_str(),
-                       static_cast<unsigned long long>(client_->wal_seq()));
+          Say(losses_.Back(client_->status().message(),
+                           "reconnected to " + options_.connect + "; last record was " +
+                               std::to_string(client_->wal_seq()),
+                           NowNs()));
+        } else if (options_.client.hello) {
+          wordless_since_ns_ = NowNs();
         }
-        told_.clear();
         connected_ = true;
         return {};
       case ClientResult::kEpochChanged:
@@ -134,10 +161,11 @@ class ServerSubscription {
   RecordSink& sink_;
   Output& output_;
   std::unique_ptr<Client> client_;
-  bool finished_ = false, connected_ = false;
+  bool finished_ = false, connected_ = false, heard_ = false;
   uint64_t started_ns_ = 0, last_record_ns_ = 0, seen_records_ = 0;
   uint64_t looked_ns_ = 0;
-  std::string told_;  // of the loss of this connection
+  uint64_t wordless_since_ns_ = 0;  // 0: not to be told, or told
+  LossLog losses_;
 };
 
 }  // namespace

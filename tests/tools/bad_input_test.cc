@@ -170,6 +170,23 @@ TEST_F(BadInput, AServerThatAcceptsAndSendsNothingOfUseIsGivenUpAfterTheRetries)
   EXPECT_NE(sub.Err().find("connection lost: "), std::string::npos) << sub.Err();
 }
 
+TEST_F(BadInput, APortThatAcceptsAndSaysNothingIsToldAndGivenUpAfterTheWait) {
+  Port port;
+  port.Listen();
+  ExpectFailure({"sub", "--connect", port.address(), "--wait-ms", "300"}, kFailure,
+                {port.address(), "no word from it within --wait-ms", "--no-hello"});
+  CommandProcess patient(folder_, {"sub", "--connect", port.address()});
+  CommandProcess old(folder_, {"sub", "--connect", port.address(), "--no-hello", "--wait-ms", "1",
+                               "--timeout-ms", "4s"});
+  EXPECT_TRUE(Eventually([&] {
+    return patient.Err().find("no word from it yet; is that an ombus relay?") != std::string::npos;
+  }));
+  EXPECT_TRUE(patient.Running());
+  EXPECT_EQ(old.Wait(), kFailure);
+  EXPECT_NE(old.Err().find("--timeout-ms"), std::string::npos) << old.Err();
+  EXPECT_EQ(old.Err().find("no word"), std::string::npos) << old.Err();
+}
+
 TEST_F(BadInput, AnObjectThatIsNoRingKeepsItsName) {
   WriteFile("/dev/shm" + stream_, "somebody's");
   ExpectFailure({"pub", "--stream", stream_, "--generate", "orders"}, kFailure,
