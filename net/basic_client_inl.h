@@ -139,8 +139,10 @@ template <Backend B>
 void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (stream_.skipping() && backend_->NowNs() >= welcome_until_ns_) stream_.StopSkipping();
   if (outbox_sent_ != outbox_.size()) {
+    const bool receiving = receiving_;
     Turn(0);  // HELLO goes out before anything is taken in
-    if (state_ != State::kConnected) return;
+    // What came with it is for the caller first: what comes next may be the connection's end.
+    if (state_ != State::kConnected || receiving_ != receiving) return;
   }
   if (!receiving_) {
     const std::span<std::byte> room = stream_.Compact();

@@ -307,6 +307,23 @@ TEST_F(ClientTimeTest, SaysOfAServerThatClosesBeforeAnyWordWhatThatMayMean) {
   EXPECT_THAT(client_->status().message(), HasSubstr("before any word; the server is full"));
 }
 
+// The turn that sends a heartbeat also takes in what has come; the end stands behind it.
+TEST_F(ClientTimeTest, TakesTheLastFramesBeforeTheEndWhileAHeartbeatGoesOut) {
+  Make({});
+  Welcome(100);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  EXPECT_EQ(Received(ControlType::kHello), 1u);
+  backend_->StandStill(150 * kMs);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);  // a heartbeat is due, and queued
+  Data(1);
+  std::vector<std::byte> bye;
+  AppendBye(&bye, ByeReason::kEndOfStream, "end of stream");
+  ASSERT_EQ(network_.Write(server_, bye), static_cast<int>(bye.size()));
+  network_.Close(server_);
+  EXPECT_EQ(Poll(10), ClientResult::kRecord);
+  EXPECT_EQ(Poll(10), ClientResult::kEndOfStream);
+}
+
 TEST_F(ClientTimeTest, ReconnectsAfterSilence) {
   Make({.reconnect = true});
   EXPECT_EQ(Poll(1), ClientResult::kEmpty);
