@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "tools/errno_status.h"
+#include "tools/stop_signal.h"
 
 namespace ombus::tools {
 
@@ -33,17 +34,25 @@ Status Output::Flush() {
 }
 
 void Output::WriteBuffered() {
+  // Once asked to end: the signal itself, or the first nudge after it, and one more second.
+  constexpr int kPatience = 2;
   size_t done = 0;
+  int interrupted = 0;
   while (status_.ok() && done < buffer_.size()) {
     const ssize_t n = write(fd_, buffer_.data() + done, buffer_.size() - done);
     if (n >= 0) {
       done += static_cast<size_t>(n);
+      interrupted = 0;
     } else if (errno == EAGAIN) {
       // Somebody made the descriptor non-blocking (a terminal shared with another program).
       pollfd ready{fd_, POLLOUT, 0};
       (void)poll(&ready, 1, 100);
     } else if (errno != EINTR) {
       status_ = ErrnoStatus("write", name_, errno, WriteRemedy(errno));
+    } else if (StopRequested() && ++interrupted == kPatience) {
+      status_ = ErrnoStatus("write", name_, EINTR,
+                            "asked to end while its reader takes nothing; " +
+                                std::to_string(buffer_.size() - done) + " bytes are lost");
     }
   }
   buffer_.clear();

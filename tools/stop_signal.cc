@@ -8,14 +8,21 @@
 namespace ombus::tools {
 namespace {
 
+constexpr unsigned kNudgeSeconds = 1;
+
 // A signal handler has no other way to reach anything.
 std::atomic<bool> stop_requested{false};
 void (*stop_callback)() = nullptr;
 
 void OnSignal(int number) {
   if (stop_requested.exchange(true)) _exit(128 + number);
+  alarm(kNudgeSeconds);
   if (stop_callback != nullptr) stop_callback();
 }
+
+// Whoever looked at StopRequested just before the signal, and then blocked in a system call, is
+// interrupted in it.
+void OnNudge(int) { alarm(kNudgeSeconds); }
 
 }  // namespace
 
@@ -26,6 +33,8 @@ void CatchStopSignals(void (*on_stop)()) {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = OnNudge;
+  sigaction(SIGALRM, &action, nullptr);
 }
 
 bool StopRequested() { return stop_requested.load(std::memory_order_relaxed); }

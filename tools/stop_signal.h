@@ -1,4 +1,5 @@
 // Stop signals: SIGINT and SIGTERM ask a command to end in order; the second one ends it at once.
+// From the first one on SIGALRM interrupts blocking system calls every second.
 // Only commands use this; the library takes no signals.
 #ifndef OMBUS_TOOLS_STOP_SIGNAL_H_
 #define OMBUS_TOOLS_STOP_SIGNAL_H_

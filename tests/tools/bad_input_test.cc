@@ -1,8 +1,11 @@
 // What people and files get wrong: each case a message with cause and cure, an exit code, and
 // nobody else harmed.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <string>
@@ -255,6 +258,25 @@ TEST_F(BadInput, AStreamThatCannotBeRelayedIsToldWhileTheOthersGoOn) {
   EXPECT_TRUE(relay.Running());
   relay.Signal(SIGTERM);
   EXPECT_EQ(relay.Wait(), kFailure);
+}
+
+TEST_F(BadInput, ASignalEndsAReaderWhosePipeIsFull) {
+  const std::string fifo = folder_ + "/fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const int pipe = open(fifo.c_str(), O_RDWR | O_CLOEXEC);  // and nobody reads
+  ASSERT_GE(pipe, 0);
+  CommandProcess sub(folder_, {"sub", "--stream", stream_, "--wait-ms", "20000"},
+                     {"", fifo, false});
+  CommandProcess pub(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--count",
+                               "20000", "--wait-consumers", "1"});
+  EXPECT_TRUE(Eventually([&] {
+    int bytes = 0;
+    return ioctl(pipe, FIONREAD, &bytes) == 0 && bytes > 60'000;
+  }));
+  sub.Signal(SIGTERM);
+  EXPECT_EQ(sub.Wait(), kFailure);
+  EXPECT_NE(sub.Err().find("its reader takes nothing"), std::string::npos) << sub.Err();
+  close(pipe);
 }
 
 TEST_F(BadInput, AStdoutThatIsClosedFullOrGoneEndsOnlyThatReader) {
