@@ -18,7 +18,7 @@ constinit Entry table[kSharedMappingsMax];
 constinit std::atomic<pid_t> holder{0};  // of the table; 0: nobody
 
 // A mutex that a child of fork can take although a thread of its parent, which it does not have,
-// held it.
+// held it. [mapping]
 class TableLock {
  public:
   TableLock() {
@@ -29,7 +29,7 @@ class TableLock {
       sched_yield();
     }
   }
-  ~TableLock() { holder.store(0, std::memory_order_release); }
+  ~TableLock() { holder.store(0, std::memory_order_release); }  // [mapping]
   TableLock(const TableLock&) = delete;
   TableLock& operator=(const TableLock&) = delete;
 };
@@ -58,7 +58,7 @@ void OfferMapping(const MappedObject& object, std::byte* memory) {
     if (entry.users != 0) continue;
     entry.object = object;
     entry.memory = memory;
-    std::atomic_signal_fence(std::memory_order_release);
+    std::atomic_signal_fence(std::memory_order_release);  // for who forks in between [mapping]
     entry.users = 1;
     return;
   }

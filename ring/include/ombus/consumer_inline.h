@@ -125,7 +125,7 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
     bound_ = position + 1;
   }
   slot_access::CopyInline(to, slot_access::Payload(slot), size);
-  slot_access::LoadFence();
+  slot_access::LoadFence();  // the copy before the look at control [evict]
   // One look is enough for both: nothing read so far was overwritten, and nobody urges us. [evict]
   ConsumerLine* const line = line_;
   if (line->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
