@@ -15,7 +15,7 @@ ClientStream::ClientStream(uint32_t buffer_bytes, bool reject_reorder, uint64_t 
       reject_reorder_(reject_reorder) {
   buffer_ = std::make_unique<std::byte[]>(capacity_);
   if (resume_from != 0) {
-    expected_ = fast_wal_seq_ = resume_from;
+    TakeFast(resume_from);
     expects_ = true;
   }
 }
@@ -33,8 +33,18 @@ std::span<std::byte> ClientStream::Compact() {
   return {buffer_.get() + end_, capacity_ - end_};
 }
 
-void ClientStream::Reset(bool resuming) {
+void ClientStream::TakeFast(uint64_t wal_seq) {
+  fast_magic_ = kFrameMagic;
+  fast_wal_seq_ = wal_seq;
+}
+
+void ClientStream::TakeNothingFast() {
   expected_ = expected();
+  fast_magic_ = kNoMagic;
+}
+
+void ClientStream::Reset(bool resuming) {
+  TakeNothingFast();
   begin_ = end_ = 0;
   idle_bytes_ = 0;
   moved_ = served_ = refused_for_good_ = false;
@@ -42,19 +52,20 @@ void ClientStream::Reset(bool resuming) {
   if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
   fresh_epoch_ = gap_is_told_ = false;
   heartbeat_ms_ = 0;
-  fast_wal_seq_ = skipping_ || !expects_ ? kNoSequence : expected_;
+  if (!skipping_ && expects_) TakeFast(expected_);
   end_result_ = ClientResult::kEmpty;
   problem_.clear();
 }
 
 void ClientStream::StopSkipping() {
   skipping_ = false;
-  if (expects_) fast_wal_seq_ = expected_;
+  if (expects_ && end_result_ == ClientResult::kEmpty) TakeFast(expected());
 }
 
 uint64_t ClientStream::resume_from() const { return any_ ? expected() : resume_from_; }
 
 ClientResult ClientStream::End(ClientResult result, std::string problem) {
+  TakeNothingFast();  // what follows the end is not looked at
   end_result_ = result;
   problem_ = std::move(problem);
   return result;
@@ -99,7 +110,7 @@ ClientResult ClientStream::OnData(const Frame& frame, Record* record) {
   const bool anew = std::exchange(fresh_epoch_, false) && frame.wal_seq < expected;
   const bool first = !expects_ || anew;
   // The expectation never goes back: a late record does not make those after it look like a gap.
-  if (first || frame.wal_seq >= expected) fast_wal_seq_ = frame.wal_seq + 1;
+  TakeFast(first || frame.wal_seq >= expected ? frame.wal_seq + 1 : expected);
   any_ = expects_ = true;
   record_epoch_ = epoch_;
   if (gap_is_told) return Gapped(record, anew ? 0 : expected);
@@ -127,16 +138,17 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
       if (skipping_) StopSkipping();
       if (!changed) return ClientResult::kEmpty;
       // The next record takes the slow half, which alone knows that it may begin anew.
-      expected_ = expected();
-      fast_wal_seq_ = kNoSequence;
+      TakeNothingFast();
       fresh_epoch_ = true;
       return ClientResult::kEpochChanged;
     }
     case ControlType::kGap: {
       Gap gap;
       if (!ParseGap(frame, &gap)) break;
-      // Any other comes back as kGap with the next record, whose sequence is not the expected one.
-      gap_is_told_ = gap.why == static_cast<uint32_t>(GapReason::kEpochStart);
+      // That one comes back as kGap with the next record, whose sequence is not the expected one.
+      // Of any other, known or not, the next record tells by itself, whatever its sequence.
+      gap_is_told_ = gap.why != static_cast<uint32_t>(GapReason::kNotRetained);
+      if (gap_is_told_) TakeNothingFast();
       return ClientResult::kEmpty;
     }
     case ControlType::kBye: {

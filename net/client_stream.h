@@ -34,7 +34,7 @@ class ClientStream {
       const uint64_t size = word >> 48;
       const auto type = static_cast<uint8_t>(word >> 32);
       // Magic and no flags, whole, the sequence expected, no warning: all but a handful of frames.
-      if (static_cast<uint32_t>(word) == kFrameMagic && (word & 0xFF0000000000) == 0 &&
+      if (static_cast<uint32_t>(word) == fast_magic_ && (word & 0xFF0000000000) == 0 &&
           have >= FrameBytes(size) && wal_seq == fast_wal_seq_ && type != kTypeSlowWarning)
           [[likely]] {
         begin_ += FrameBytes(size);
@@ -65,7 +65,7 @@ class ClientStream {
   bool served() const { return served_ || begin_ != idle_bytes_; }
   bool refused_for_good() const { return refused_for_good_; }  // the server speaks another version
   // What should come next; 0 before there is any expectation.
-  uint64_t expected() const { return fast_wal_seq_ == kNoSequence ? expected_ : fast_wal_seq_; }
+  uint64_t expected() const { return fast_magic_ == kNoMagic ? expected_ : fast_wal_seq_; }
   uint64_t gap_expected() const { return gap_expected_; }
   uint64_t resume_from() const;                            // what HELLO should ask for; 0: live
   uint64_t resume_epoch() const { return record_epoch_; }  // in which that counts
@@ -79,12 +79,16 @@ class ClientStream {
   ClientResult Gapped(Record* record, uint64_t expected);
   ClientResult OnControl(const Frame& frame);
   ClientResult End(ClientResult result, std::string problem);
+  void TakeFast(uint64_t wal_seq);  // the fast path takes this one next
+  void TakeNothingFast();           // NextSlow looks at each frame
 
   std::unique_ptr<std::byte[]> buffer_;
   size_t capacity_, begin_ = 0, end_ = 0;
-  // The sequence the fast path takes: the expected one, but while skipping or with no expectation
-  // one that it must not take.
-  uint64_t fast_wal_seq_ = kNoSequence;
+  // The frame that the fast path takes: the expected one. While skipping, with no expectation, where
+  // an epoch begins and after the end there is none: then fast_magic_ is what no frame begins with,
+  // and expected_ keeps the expectation.
+  uint64_t fast_magic_ = kNoMagic;
+  uint64_t fast_wal_seq_ = 0;
   uint64_t expected_ = 0;
   uint64_t gap_expected_ = 0, resume_from_;
   uint64_t epoch_ = 0, record_epoch_ = 0;  // as told last, and of the last record
@@ -101,7 +105,7 @@ class ClientStream {
   SlowWarning slow_warning_;
   std::string problem_;
 
-  static constexpr uint64_t kNoSequence = ~uint64_t{0};
+  static constexpr uint64_t kNoMagic = ~uint64_t{0};
 };
 
 }  // namespace ombus::net

@@ -37,7 +37,7 @@ bool IsControl(const Frame& frame, ControlType type) {
 bool MayBecomeFrame(std::span<const std::byte> bytes) {
   const uint32_t magic = kFrameMagic;
   const size_t n = std::min(bytes.size(), sizeof(magic));
-  return std::memcmp(bytes.data(), &magic, n) == 0;
+  return n == 0 || std::memcmp(bytes.data(), &magic, n) == 0;
 }
 
 void AppendHello(std::vector<std::byte>* out, const Hello& hello) {

@@ -10,10 +10,7 @@ ControlReader::Outcome ControlReader::Read(std::span<const std::byte>* data, Fra
   taken_ = false;
   while (true) {
     size_t wanted = kFrameHeaderBytes;
-    if (size_ >= kFrameHeaderBytes) {
-      wanted += LoadWord(bytes_.data()) >> 48;
-      if (wanted > kBytesMax) return Bad("a frame too long for a client to send");
-    }
+    if (size_ >= kFrameHeaderBytes) wanted = FrameBytes(LoadWord(bytes_.data()) >> 48);
     const size_t n = std::min(wanted - size_, data->size());
     if (n != 0) std::memcpy(bytes_.data() + size_, data->data(), n);
     size_ = static_cast<uint8_t>(size_ + n);
@@ -27,6 +24,9 @@ ControlReader::Outcome ControlReader::Read(std::span<const std::byte>* data, Fra
         taken_ = true;
         return Outcome::kFrame;
       case ParseResult::kPartial:
+        if (FrameBytes(frame->size) > kBytesMax) {
+          return Bad("a frame too long for a client to send");
+        }
         if (data->empty()) return Outcome::kNeedMore;
         break;
       case ParseResult::kBadMagic:

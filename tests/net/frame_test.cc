@@ -73,6 +73,17 @@ TEST(FrameTest, FlippedBitsAreDetectedOrHarmless) {
   }
 }
 
+// However the peer cuts its bytes, and though it may never send the rest.
+TEST(FrameTest, AFrameTooLongForAClientIsRefusedWithItsHeader) {
+  std::vector<std::byte> bytes;
+  AppendBye(&bytes, ByeReason::kShutdown, std::string(60, 'x'));
+  ControlReader reader;
+  std::span<const std::byte> header = std::span(bytes).first(kFrameHeaderBytes);
+  Frame frame;
+  ASSERT_EQ(reader.Read(&header, &frame), ControlReader::Outcome::kBad);
+  EXPECT_STREQ(reader.problem(), "a frame too long for a client to send");
+}
+
 TEST(FrameTest, ControlFramesComeBackAsTheyWere) {
   std::vector<std::byte> bytes;
   AppendHello(&bytes, {kWireVersion, 77, 88});
