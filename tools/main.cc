@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/bus_error.h"
 #include "tools/command.h"
 
 namespace ombus::tools {
@@ -90,6 +91,7 @@ int Main(Arguments args) {
 int main(int argc, char** argv) {
   // A reader of our output that goes away is an error of write, not the end of this process.
   std::signal(SIGPIPE, SIG_IGN);
+  ombus::tools::ExplainBusErrors();
   const std::vector<std::string_view> args(argv + 1, argv + argc);
   return ombus::tools::Main(args);
 }

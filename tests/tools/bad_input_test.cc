@@ -197,6 +197,17 @@ TEST_F(BadInput, AnObjectThatIsNoRingKeepsItsName) {
   EXPECT_EQ(ReadFile("/dev/shm" + stream_), "somebody's");
 }
 
+TEST_F(BadInput, AStreamThatIsCutShortUnderACommandIsToldAndNotASilentDeath) {
+  CommandProcess pub(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--count", "1",
+                               "--wait-consumers", "1", "--linger", "60000"});
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(0); }));
+  CommandProcess sub(folder_, {"sub", "--stream", stream_});
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(1); }));
+  std::filesystem::resize_file("/dev/shm" + stream_, 0);
+  EXPECT_EQ(sub.Wait(), kFailure);
+  EXPECT_NE(sub.Err().find("SIGBUS; another program cut"), std::string::npos) << sub.Err();
+}
+
 TEST_F(BadInput, ASlotThatCannotBeMeantLeavesTheStreamAlone) {
   for (const char* size : {"32", "63"}) {
     ExpectFailure({"pub", "--stream", stream_, "--slot-size", size}, kUsage, {"at least 64"});
