@@ -84,9 +84,9 @@ class ClientStream {
 
   std::unique_ptr<std::byte[]> buffer_;
   size_t capacity_, begin_ = 0, end_ = 0;
-  // The frame that the fast path takes: the expected one. While skipping, with no expectation, where
-  // an epoch begins and after the end there is none: then fast_magic_ is what no frame begins with,
-  // and expected_ keeps the expectation.
+  // The frame that the fast path takes: the expected one. While skipping, with no expectation,
+  // where an epoch begins and after the end there is none: then fast_magic_ is what no frame begins
+  // with, and expected_ keeps the expectation.
   uint64_t fast_magic_ = kNoMagic;
   uint64_t fast_wal_seq_ = 0;
   uint64_t expected_ = 0;

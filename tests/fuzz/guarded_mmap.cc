@@ -1,9 +1,11 @@
 #include "tests/fuzz/guarded_mmap.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 
@@ -33,7 +35,7 @@ namespace {
 size_t PageBytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 size_t WholePages(size_t bytes) { return (bytes + PageBytes() - 1) / PageBytes() * PageBytes(); }
 
-std::map<uintptr_t, size_t>& Mappings() {  // from their first byte to their length
+std::map<uintptr_t, size_t>& Mappings() {  // from their first byte to the length of the file
   static std::map<uintptr_t, size_t> mappings;
   return mappings;
 }
@@ -76,6 +78,11 @@ void* __wrap_mmap(void* address, size_t bytes, int protection, int flags, int fd
   if (memory == MAP_FAILED) {
     __real_munmap(around, whole + 2 * page);
     return MAP_FAILED;
+  }
+  // A mapping may be longer than its file, up to a whole page: what lies behind is nobody's either.
+  struct stat info = {};
+  if (fstat(fd, &info) == 0 && info.st_size > offset) {
+    bytes = std::min(bytes, static_cast<size_t>(info.st_size - offset));
   }
   ombus::Unpoison(wanted, whole);
   ombus::Poison(wanted + bytes, whole - bytes);

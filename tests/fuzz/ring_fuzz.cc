@@ -19,8 +19,8 @@ constexpr uint64_t kShortNs = 2000;
 ProducerOptions OptionsOf(FuzzInput* input) {
   constexpr uint32_t kSlotBytes[] = {24, 32, 64, 128, 256, 520};
   const uint8_t shape = input->Byte(), flags = input->Byte();
-  return {.capacity = uint32_t{1} << shape % 5,
-          .slot_size = kSlotBytes[shape / 5 % std::size(kSlotBytes)],
+  return {.capacity = uint32_t{1} << shape % 6,
+          .slot_size = kSlotBytes[shape / 6 % std::size(kSlotBytes)],
           .max_consumers = (flags & 1) != 0 ? 64u : 2u,  // 64: slots begin with a page
           .crc32c = (flags & 2) != 0,
           .reject_reorder = (flags & 4) != 0,

@@ -111,7 +111,7 @@ class Victim {
       : role_(role),
         name_("/ombus-scribble-" + std::to_string(getpid())),
         random_(seed),
-        user_(name_, {.capacity = 8,
+        user_(name_, {.capacity = 32,
                       .slot_size = 128,
                       .max_consumers = 64,  // so that the object ends with a page
                       .crc32c = seed % 2 == 0,
