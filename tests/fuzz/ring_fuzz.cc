@@ -138,10 +138,9 @@ class World {
       case 14:
       case 15:
       case 16:
+      case 17:
         for (int n = input_->Byte() % 32; n >= 0; --n) (void)user_.Poll();
         return;
-      case 17:
-        return user_.TryTake();
       case 18:
         return user_.PollBatch(1 + input_->Byte() % 8);
       case 19:

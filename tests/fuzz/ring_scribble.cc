@@ -212,8 +212,6 @@ class Victim {
         return user_.PollBatch(1 + (random >> 24 & 7));
       case 2:
         return user_.Drain(1 + (random >> 24 & 15));
-      case 3:
-        return user_.TryTake();
       default:
         // Replaced, by what the object says: it will not say anything else.
         if (user_.Poll() == PollResult::kClosed) user_.Detach();

@@ -42,10 +42,6 @@ class RingUser {
     if (IsRecord(result)) CheckRecord(record);
     return result;
   }
-  void TryTake() {
-    Record record;
-    if (consumer_->TryTake(&record)) CheckRecord(record);
-  }
   void PollBatch(size_t max) {
     Record records[8];
     const BatchResult batch = consumer_->PollBatch({records, std::min<size_t>(max, 8)});
