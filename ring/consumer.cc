@@ -147,7 +147,9 @@ void Consumer::Announce(uint64_t tail) {
   // [leave]
   const uint64_t control = line_->control.load(std::memory_order_acquire);
   live_ = (((control >> 2) + 1) << 2) | static_cast<uint64_t>(LineState::kLive);
-  line_->tail.store(tail, std::memory_order_relaxed);
+  // Released: a producer that still takes the line for its former owner's, and finds this tail in
+  // it, overwrites what that one has read. [tail]
+  line_->tail.store(tail, std::memory_order_release);
   // Released: who sees us live sees this tail, and not a former owner's, which may be further.
   // [join]
   line_->control.store(live_, std::memory_order_release);

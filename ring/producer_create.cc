@@ -48,9 +48,11 @@ uint64_t PidNamespace() {
   return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
-// Epoch last: who sees the new epoch sees what goes with it. Pairs with PollSlow. [epoch]
+// Epoch last: who sees the new epoch sees what goes with it. Pairs with PollSlow. The position is
+// released, too: who joins at it sees a head that is not behind it. Pairs with JoinAtEpochStart.
+// [epoch]
 void BeginEpoch(RingHeader& header, uint64_t epoch, uint64_t position, RingState state) {
-  header.epoch_position.store(position, std::memory_order_relaxed);
+  header.epoch_position.store(position, std::memory_order_release);
   header.state.store(StateWord(state), std::memory_order_release);
   header.epoch.store(epoch, std::memory_order_release);
 }
