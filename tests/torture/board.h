@@ -15,7 +15,7 @@ inline constexpr int kReadersMax = 8;
 
 inline constexpr uint64_t kAttaching = ~uint64_t{0};
 
-enum class Reading : uint8_t { kPoll, kBatch, kDrain, kTake, kChurn };
+enum class Reading : uint8_t { kPoll, kBatch, kDrain, kCopy, kChurn };
 inline constexpr int kReadings = 5;
 
 // What a round does to its processes.
