@@ -28,8 +28,9 @@
 
 namespace ombus::net {
 
-// Sets what a fresh client socket needs and reads its address, while the descriptor is ours.
-sockaddr_storage PrepareClientSocket(int fd, const ServerOptions& options);
+// Sets what a fresh client socket needs and reads its address, while the descriptor is ours. False:
+// its peer reset the connection before it was accepted, and has no address any more.
+bool PrepareClientSocket(int fd, const ServerOptions& options, sockaddr_storage* peer);
 
 template <Backend B>
 class BasicServer {

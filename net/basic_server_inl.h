@@ -273,13 +273,18 @@ template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
   if (result >= 0) {
     UniqueFd fd(AboveStdio(result));
-    const sockaddr_storage peer = PrepareClientSocket(fd.get(), table_.options());
-    Result<SocketId> id = backend_->Adopt(fd.get());
-    if (id.ok()) (void)fd.Release();
-    if (!id.ok()) {
+    sockaddr_storage peer;
+    const bool there = PrepareClientSocket(fd.get(), table_.options(), &peer);
+    Result<SocketId> id = there ? backend_->Adopt(fd.get()) : Result<SocketId>(kNoSocket);
+    if (there && id.ok()) (void)fd.Release();
+    if (!there) {
+      // Nobody came: as with ECONNABORTED.
+    } else if (!id.ok()) {
       ++table_.counters().accept_failures;
       table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
-    } else if (table_.connected() >= table_.options().max_clients || shutting_down_) {
+    } else if (shutting_down_) {
+      RefuseClient(*id, peer, "this server shuts down");
+    } else if (table_.connected() >= table_.options().max_clients) {
       RefuseClient(*id, peer,
                    std::to_string(table_.connected()) +
                        " clients are connected; raise max_clients to serve more");

@@ -17,7 +17,7 @@
 namespace ombus {
 namespace net {
 
-sockaddr_storage PrepareClientSocket(int fd, const ServerOptions& options) {
+bool PrepareClientSocket(int fd, const ServerOptions& options, sockaddr_storage* peer) {
   SetNoDelay(fd);
   SetKeepAlive(fd);
   if (options.stalled_peer_ms != 0) SetUserTimeout(fd, options.stalled_peer_ms);
@@ -25,10 +25,9 @@ sockaddr_storage PrepareClientSocket(int fd, const ServerOptions& options) {
     const int bytes = static_cast<int>(std::min<uint32_t>(options.send_buffer_bytes, 1u << 30));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
   }
-  sockaddr_storage peer{};
-  socklen_t length = sizeof(peer);
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) peer = {};
-  return peer;
+  *peer = {};
+  socklen_t length = sizeof(*peer);
+  return getpeername(fd, reinterpret_cast<sockaddr*>(peer), &length) == 0 || errno != ENOTCONN;
 }
 
 namespace {

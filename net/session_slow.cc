@@ -18,7 +18,9 @@ void SessionTable::MakeRoom(uint64_t bytes, uint64_t now_ns) {
   for (Session& session : sessions_) {
     if (session.state != SessionState::kLive) continue;
     if (log_.head() + bytes - session.cursor <= lag_max()) continue;
-    Overrun(session, now_ns, "it would lag more than it may");
+    Overrun(session, now_ns,
+            "it would lag more than it may; raise client_lag_bytes_max and log_bytes "
+            "(--client-lag-bytes, --log-bytes), or wait for it (--slow-client wait)");
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "net/socket.h"
 
@@ -324,7 +325,10 @@ void SessionTable::QueueBye(Session& session, ByeReason why, std::string_view te
 }
 
 void SessionTable::Tell(ServerEvent::Kind kind, std::string text) {
-  if (events_.size() == kEventsMax) events_.pop_front();
+  if (events_.size() == kEventsMax) {
+    events_.pop_front();
+    ++events_untold_;
+  }
   events_.push_back({kind, std::move(text)});
 }
 
@@ -335,8 +339,14 @@ void SessionTable::TellOf(ServerEvent::Kind kind, const Session& session, std::s
 }
 
 std::vector<ServerEvent> SessionTable::TakeEvents() {
-  std::vector<ServerEvent> taken(std::make_move_iterator(events_.begin()),
-                                 std::make_move_iterator(events_.end()));
+  std::vector<ServerEvent> taken;
+  if (events_untold_ != 0) {
+    taken.push_back({ServerEvent::Kind::kNote,
+                     "server \"events\": " + std::to_string(std::exchange(events_untold_, 0)) +
+                         " older events are not told; take them more often"});
+  }
+  taken.insert(taken.end(), std::make_move_iterator(events_.begin()),
+               std::make_move_iterator(events_.end()));
   events_.clear();
   return taken;
 }

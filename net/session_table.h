@@ -182,6 +182,7 @@ class SessionTable {
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;
   std::deque<ServerEvent> events_;
+  uint64_t events_untold_ = 0;  // pushed out by newer ones
   ServerStats stats_;
 };
 

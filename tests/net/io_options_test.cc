@@ -100,7 +100,8 @@ TEST(IoOptions, AServerTakesAllOfThemAndServes) {
 TEST(IoOptions, TheSendBufferAskedForIsThatOfEachClient) {
   const auto bytes_of = [](uint32_t asked) {
     const UniqueFd fd(socket(AF_INET, SOCK_STREAM, 0));
-    PrepareClientSocket(fd.get(), {.send_buffer_bytes = asked});
+    sockaddr_storage peer;
+    (void)PrepareClientSocket(fd.get(), {.send_buffer_bytes = asked}, &peer);
     int bytes = 0;
     socklen_t length = sizeof bytes;
     EXPECT_EQ(getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &bytes, &length), 0);

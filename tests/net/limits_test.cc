@@ -7,6 +7,7 @@ namespace ombus::net {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class LimitsTest : public ServerFixture {
  protected:
@@ -75,6 +76,46 @@ TEST_P(LimitsTest, TakesOnlySoManyFromOneAddressAndAnotherWhenOneHasLeft) {
   TurnUntil([&] { return server_->stats().clients_disconnected == 1; });
   RawPeer fourth(server_->port());
   WaitForClients(3);
+}
+
+TEST_P(LimitsTest, TellsWhoComesDuringShutdownApartFromWhoIsTooMany) {
+  Start();
+  RawPeer first(server_->port());
+  WaitForClients(1);
+  RawPeer late(server_->port());  // in the backlog
+  server_->Shutdown(10'000'000'000);
+  EXPECT_EQ(server_->stats().clients_refused, 1u);
+  const std::string events = Events();
+  EXPECT_THAT(events, HasSubstr("refused, this server shuts down"));
+  EXPECT_THAT(events, Not(HasSubstr("max_clients")));
+}
+
+TEST_P(LimitsTest, TakesNoNoteOfWhoResetTheConnectionBeforeItWasAccepted) {
+  Start({.max_clients_per_address = 1});
+  {
+    RawPeer gone(server_->port());
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ASSERT_EQ(setsockopt(gone.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+  }
+  RawPeer stays(server_->port());
+  WaitForClients(1);
+  EXPECT_EQ(server_->stats().clients_accepted, 1u);
+  EXPECT_EQ(server_->stats().clients_refused, 0u);
+  EXPECT_THAT(Events(), Not(HasSubstr("0.0.0.0")));
+}
+
+TEST_P(LimitsTest, SaysHowManyEventsNobodyTook) {
+  Start();
+  for (uint64_t i = 1; i <= 150; ++i) {  // each joins and leaves
+    RawPeer peer(server_->port());
+    TurnUntil([&] { return server_->stats().clients_accepted == i; });
+  }
+  TurnUntil([&] { return server_->stats().clients_disconnected == 150; });
+  const auto events = server_->TakeEvents();
+  ASSERT_EQ(events.size(), 257u);
+  EXPECT_EQ(events.front().kind, ServerEvent::Kind::kNote);
+  EXPECT_THAT(events.front().text, HasSubstr("older events are not told"));
+  EXPECT_THAT(server_->TakeEvents(), ::testing::IsEmpty());
 }
 
 TEST_P(LimitsTest, ClosesAPeerThatSpeaksFasterThanItMay) {

@@ -65,7 +65,9 @@ TEST_P(ServerTest, CutsASlowClientExactlyAtTheBroadcastThatExceedsAndNobodyElse)
   ASSERT_EQ(Send(101), BroadcastResult::kOk);
   EXPECT_EQ(server_->client_count(), 0u);
   EXPECT_EQ(server_->stats().slow_client_drops, 1u);
-  EXPECT_THAT(Events(), HasSubstr("127.0.0.1:"));
+  const std::string events = Events();
+  EXPECT_THAT(events, HasSubstr("127.0.0.1:"));
+  EXPECT_THAT(events, HasSubstr("--client-lag-bytes"));
   RawPeer other(server_->port());
   WaitForClients(1);
   ASSERT_EQ(Send(102), BroadcastResult::kOk);
