@@ -117,7 +117,7 @@ typedef struct Flood {
 static void* publish_flood(void* argument) {
   Flood* flood = (Flood*)argument;
   unsigned char payload[200];
-  for (uint64_t i = 1; i <= kFlood; ++i) {
+  for (uint64_t i = 2; i <= kFlood; ++i) {
     memset(payload, (int)(i & 0xFF), sizeof payload);
     if (om_bus_stream_publish(flood->stream, i, 1, payload, sizeof payload) != 0) break;
   }
@@ -139,11 +139,16 @@ static uint64_t wrong_bytes(const OmBusRecord* record) {
 static void overtaken_reads_are_whole(void) {
   Flood thread = {make_impatient(8, 2000000), false};
   OmBusEndpoint* endpoint = open_endpoint(0, true);
+  // The first one before the flood: all of that may be over before this thread runs again.
+  unsigned char first[200];
+  memset(first, 1, sizeof first);
+  OmBusRecord record;
+  REQUIRE_EQ(om_bus_stream_publish(thread.stream, 1, 1, first, sizeof first), 0);
+  REQUIRE_EQ(om_bus_endpoint_poll(endpoint, &record), 1);
+  uint64_t last = record.wal_seq, wrong = wrong_bytes(&record), silent = 0, stale = 0;
+  bool told = true;
   pthread_t id;
   REQUIRE_EQ(pthread_create(&id, NULL, publish_flood, &thread), 0);
-  uint64_t last = 0, wrong = 0, silent = 0, stale = 0;
-  bool told = true;
-  OmBusRecord record;
   for (const uint64_t deadline = soon(); !over(deadline);) {
     const bool done = __atomic_load_n(&thread.done, __ATOMIC_ACQUIRE);
     const int result = om_bus_endpoint_poll(endpoint, &record);
@@ -161,7 +166,6 @@ static void overtaken_reads_are_whole(void) {
   }
   om_bus_endpoint_close(endpoint);
   pthread_join(id, NULL);
-  EXPECT(last > 0);
   EXPECT(stale > 0);
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(silent, 0);
