@@ -30,6 +30,7 @@ constexpr CommandText kText = {
     "  fanout     a server on each back end against bare sends and the usual poll server,\n"
     "             each of --sweep-clients with each of --windows\n"
     "  latency    records at --rate to --clients, from when each was due, against a send for each\n"
+    "  slow-clients  what clients that do not read, --stalled of them, cost the others\n"
     "  rtt        busy ping-pong through server and client, against bare send and recv\n"
     "  both       shm and tcp\n"
     "Figures are the median of --runs, with minimum and maximum. Processes are placed on --cpus\n"
@@ -48,7 +49,7 @@ FlagTable FlagsOf(Options* o) {
       {"mode", "MODE", "what to measure",
        Choice{&b->mode,
               {"shm", "shm-mixed", "pub", "poll", "ipc", "limits", "tcp", "relay", "fanout",
-               "latency", "rtt", "c-api", "both"}}},
+               "latency", "slow-clients", "rtt", "c-api", "both"}}},
       {"only", "TEXT", "of limits, the workloads whose name has that in it", &b->only},
       {"shm-iters", "N", "records through the ring per run",
        Number{&b->shm_iters, 1, 1'000'000'000}},
@@ -56,7 +57,8 @@ FlagTable FlagsOf(Options* o) {
        Number32{&b->shm_batch, 1, BenchWriter::kBatchMax}},
       {"tcp-iters", "N", "records (or round trips) over TCP per run",
        Number{&b->tcp_iters, 1, 1'000'000'000}},
-      {"clients", "N", "TCP clients of tcp and relay", Number32{&b->clients, 1, 1024}},
+      {"clients", "N", "TCP clients; 1 unless given, of slow-clients 64",
+       Number32{&b->clients, 1, 1024}},
       {"size", "BYTES", "payload", Number32{&b->size, 16, 65535}},
       {"capacity", "N", "slots of the ring, a power of two", Number32{&b->capacity}},
       {"runs", "N", "of which the median counts", Number32{&b->runs, 1, 1000}},
@@ -64,7 +66,9 @@ FlagTable FlagsOf(Options* o) {
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"timeout-s", "TIME", "give up on a run after so long",
        Duration{&b->timeout_ns, 1'000'000'000}},
-      {"rate", "N", "latency: records a second", Number{&b->rate, 1, 1'000'000'000}},
+      {"rate", "N", "latency, slow-clients: records a second", Number{&b->rate, 1, 1'000'000'000}},
+      {"stalled", "N,M", "slow-clients: how many of the clients do not read",
+       NumberList{&b->stalled, 0, 1023}},
       {"sweep-clients", "N,M", "client counts of fanout", NumberList{&b->sweep_clients, 1, 20'000}},
       {"windows", "N,M", "frames that a turn of fanout sends to each client",
        NumberList{&b->windows, 1, 65'536}},
@@ -72,7 +76,8 @@ FlagTable FlagsOf(Options* o) {
        Duration{&b->block_ns}},
       {"idle-clients", "N", "fanout: so many more on a second server of the same thread",
        Number32{&b->idle_clients, 0, 20'000}},
-      {"log-bytes", "BYTES", "fanout: size of the broadcast log", Bytes{&b->log_bytes}},
+      {"log-bytes", "BYTES", "fanout, slow-clients: size of the broadcast log",
+       Bytes{&b->log_bytes}},
       {"check-all", "", "fanout: look at every frame, not at two of each read", &b->check_all},
       {"json", "", "an object a line", &o->json},
   };
@@ -91,13 +96,23 @@ constexpr Mode kModes[] = {
     {"ipc", BenchIpc},         {"tcp", BenchTcp},
     {"relay", BenchRelay},     {"rtt", BenchRtt},
     {"c-api", BenchCApi},      {"fanout", BenchFanout},
-    {"latency", BenchLatency},
+    {"latency", BenchLatency}, {"slow-clients", BenchSlowClients},
 };
 
-// fanout has a result per cell of its sweep, the others one.
+// fanout and slow-clients have a result per cell of their sweeps, the others one.
 std::vector<BenchOptions> CellsOf(const BenchOptions& options) {
-  if (options.mode != "fanout") return {options};
   std::vector<BenchOptions> cells;
+  if (options.mode == "slow-clients") {
+    for (const auto policy : {SlowClientPolicy::kDisconnect, SlowClientPolicy::kSkip}) {
+      for (const uint32_t stalled : options.stalled) {
+        BenchOptions& cell = cells.emplace_back(options);
+        cell.slow_client_policy = policy;
+        cell.stalled_clients = stalled;
+      }
+    }
+    return cells;
+  }
+  if (options.mode != "fanout") return {options};
   for (const uint32_t clients : options.sweep_clients) {
     for (const uint32_t frames : options.windows) {
       BenchOptions& cell = cells.emplace_back(options);
@@ -168,6 +183,8 @@ int RunBench(Arguments args) {
                           : options.backend == "epoll" ? BackendChoice::kEpoll
                                                        : BackendChoice::kAuto;
   options.bench.io = options.io.Options();
+  if (options.bench.clients == 0)
+    options.bench.clients = options.bench.mode == "slow-clients" ? 64 : 1;
   if (options.bench.mode == "limits") {
     const Status status = RunLimits(options.bench, options.json);
     return status.ok() ? kExitOk : Fail(kText, status);

@@ -9,6 +9,7 @@
 
 #include "ombus/backend_choice.h"
 #include "ombus/io_options.h"
+#include "ombus/server.h"
 #include "ombus/status.h"
 #include "tools/json.h"
 
@@ -21,21 +22,24 @@ struct BenchOptions {
   uint64_t shm_iters = 2'000'000;
   uint32_t shm_batch = 1;
   uint64_t tcp_iters = 1'000'000;
-  uint32_t clients = 1;
-  uint32_t size = 64;  // payload bytes
+  uint32_t clients = 0;  // 0: what the mode takes
+  uint32_t size = 64;    // payload bytes
   uint32_t runs = 5;
   std::vector<int> cpus = {0, 1};
   uint32_t capacity = 4096;
   BackendChoice backend = BackendChoice::kAuto;
-  uint64_t timeout_ns = 60'000'000'000;  // per run
-  uint64_t rate = 100'000;               // latency: records a second
+  uint64_t timeout_ns = 60'000'000'000;                // per run
+  uint64_t rate = 100'000;                             // latency: records a second
+  std::vector<uint32_t> stalled = {0, 1, 16, 48, 63};  // slow-clients: so many of the clients
+  uint32_t stalled_clients = 0;                        // of this cell
+  SlowClientPolicy slow_client_policy = SlowClientPolicy::kDisconnect;
   // fanout alone
   std::vector<uint32_t> sweep_clients = {1, 16, 64, 256, 1000};
   std::vector<uint32_t> windows = {16, 256, 819};  // frames; of 80 bytes: 1.25, 20 and 64 KiB
   uint32_t window_frames = 256;                    // of this cell of the sweep
   uint64_t block_ns = 10'000'000;                  // of one contender before the next
   uint32_t idle_clients = 0;
-  uint64_t log_bytes = 4u << 20;  // of the broadcast log
+  uint64_t log_bytes = 4u << 20;  // of the broadcast log; slow-clients too
   IoOptions io = {};
   bool check_all = false;
 
@@ -73,6 +77,8 @@ Result<BenchResult> BenchTcp(const BenchOptions& options);   // server and clien
 Result<BenchResult> BenchRelay(const BenchOptions& options);    // producer, ring, relay, clients
 Result<BenchResult> BenchRtt(const BenchOptions& options);      // against a bare ping-pong
 Result<BenchResult> BenchLatency(const BenchOptions& options);  // open loop, many clients
+// One cell: options.stalled_clients of options.clients, and options.slow_client_policy.
+Result<BenchResult> BenchSlowClients(const BenchOptions& options);
 // One cell of the sweep: options.clients and options.window_frames.
 Result<BenchResult> BenchFanout(const BenchOptions& options);  // against bare sends and poll
 

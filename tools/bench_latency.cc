@@ -9,19 +9,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <vector>
 
 #include "net/frame.h"
 #include "net/socket.h"
-#include "ombus/histogram.h"
 #include "ombus/server.h"
 #include "tools/bench.h"
-#include "tools/bench_content.h"
 #include "tools/bench_process.h"
 #include "tools/cpu.h"
 #include "tools/fanout_senders.h"
+#include "tools/latency_clients.h"
 #include "tools/pacer.h"
 
 namespace ombus::tools {
@@ -44,21 +42,6 @@ Status Late() {
 uint64_t RecordsPerBlock(const BenchOptions& options) {
   return std::max<uint64_t>(1, options.tcp_iters / kBlocks);
 }
-
-// Records whose payload begins with the time they are due.
-class DueRecord {
- public:
-  explicit DueRecord(uint32_t size) : payload_(size) {}
-  Record Make(uint64_t wal_seq, uint64_t due_ns) {
-    std::memcpy(payload_.data(), &due_ns, sizeof due_ns);
-    const uint64_t word = BenchWord(wal_seq);
-    std::memcpy(payload_.data() + payload_.size() - sizeof word, &word, sizeof word);
-    return {wal_seq, payload_.data(), static_cast<uint16_t>(payload_.size()), 1, 0};
-  }
-
- private:
-  std::vector<unsigned char> payload_;
-};
 
 class LatencySenders {
  public:
@@ -164,81 +147,9 @@ class LatencySenders {
   std::vector<net::UniqueFd> sockets_;
 };
 
-// The clients of one sender, read busily in turn.
-class LatencyClients {
- public:
-  explicit LatencyClients(uint32_t size) : size_(size) {}
-
-  Status Connect(uint16_t port, uint32_t clients) {
-    const sockaddr_storage address = *net::ParseAddress("127.0.0.1", port);
-    for (uint32_t i = 0; i < clients; ++i) {
-      Client& client = clients_.emplace_back();
-      client.socket = net::UniqueFd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      if (!client.socket.ok() ||
-          connect(client.socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                  net::AddressBytes(address)) != 0) {
-        return ErrnoStatus("connect", "127.0.0.1:" + std::to_string(port), errno,
-                           "raise ulimit -n");
-      }
-      client.buffer.resize(kBufferBytes);
-    }
-    return {};
-  }
-  // How many records came, or an error where one is wrong.
-  Result<uint64_t> ReadAll() {
-    uint64_t records = 0;
-    for (Client& client : clients_) {
-      const ssize_t n = recv(client.socket.get(), client.buffer.data() + client.filled,
-                             client.buffer.size() - client.filled, MSG_DONTWAIT);
-      if (n < 0 && errno == EAGAIN) continue;
-      if (n <= 0) return Status(StatusCode::kUnavailable, "bench \"latency\": a server hung up");
-      client.filled += static_cast<size_t>(n);
-      if (!Take(&client, NowNs(), &records)) {
-        return Status(StatusCode::kCorrupt, "bench \"latency\": a wrong frame after sequence " +
-                                                std::to_string(client.wal_seq) +
-                                                "; please report this");
-      }
-    }
-    return records;
-  }
-  const Histogram& times() const { return times_; }
-
- private:
-  static constexpr size_t kBufferBytes = 128u << 10;  // of the largest frame two
-  struct Client {
-    net::UniqueFd socket;
-    std::vector<std::byte> buffer;
-    size_t filled = 0;
-    uint64_t wal_seq = 0;
-  };
-
-  bool Take(Client* client, uint64_t now_ns, uint64_t* records) {
-    std::span<const std::byte> left(client->buffer.data(), client->filled);
-    net::Frame frame;
-    net::ParseResult result;
-    while ((result = net::ParseFrame(left, &frame)) == net::ParseResult::kFrame) {
-      if (frame.size != size_ || frame.wal_seq != ++client->wal_seq ||
-          net::LoadWord(frame.payload + size_ - 8) != BenchWord(frame.wal_seq)) {
-        return false;
-      }
-      const uint64_t due_ns = net::LoadWord(frame.payload);
-      times_.Record(now_ns > due_ns ? now_ns - due_ns : 0);
-      ++*records;
-      left = left.subspan(frame.bytes());
-    }
-    std::memmove(client->buffer.data(), left.data(), left.size());
-    client->filled = left.size();
-    return result == net::ParseResult::kPartial;
-  }
-
-  const uint32_t size_;
-  std::vector<Client> clients_;
-  Histogram times_;
-};
-
 Status ReceiveLatencies(const BenchOptions& options, Meeting& meeting) {
   const uint64_t deadline_ns = NowNs() + options.timeout_ns;
-  LatencyClients clients[kSenders] = {LatencyClients(options.size), LatencyClients(options.size)};
+  LatencyClients clients[kSenders] = {{"latency", options.size}, {"latency", options.size}};
   for (size_t i = 0; i < kSenders; ++i) {
     while (meeting.extra[kPort + i].load(std::memory_order_acquire) == 0) {
       if (NowNs() > deadline_ns || meeting.failed != 0) return Late();

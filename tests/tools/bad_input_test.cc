@@ -58,6 +58,10 @@ TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
   ExpectFailure({"sub", "--connect", "nowhere"}, kUsage, {"nowhere", "HOST:PORT"});
   ExpectFailure({"relay", "--stream", stream_, "--listen", "::1:7001"}, kUsage, {"[::1]:7001"});
   ExpectFailure({"bench", "--mode", "warp"}, kUsage, {"warp", "relay"});
+  ExpectFailure({"bench", "--mode", "slow-clients", "--stalled", "0,few"}, kUsage,
+                {"--stalled", "0,few"});
+  ExpectFailure({"bench", "--mode", "slow-clients", "--clients", "4", "--stalled", "4"}, kUsage,
+                {"4 of 4 clients stalled", "--stalled", "--clients"});
 }
 
 TEST_F(BadInput, GeometryThatCannotBeIsRefusedByName) {
