@@ -167,8 +167,11 @@ class Checker {
         !(at_beginning && gap.from < next_)) {
       return Bad("a gap from " + std::to_string(gap.from));
     }
-    gaps_ += end_missing_ || next_ < gap.to + 1;
-    if (gap.why == static_cast<uint32_t>(GapReason::kEpochStart)) end_missing_ = false;
+    const bool of_start = gap.why == static_cast<uint32_t>(GapReason::kEpochStart);
+    // Also for who joined in the epoch before, got nothing of it and says HELLO only now.
+    const bool unknown = of_start && epoch_ != 0 && gap.to < at(epoch_).first;
+    gaps_ += end_missing_ || (next_ < gap.to + 1 && !unknown);
+    if (of_start) end_missing_ = false;
     if (at_beginning) beginning_missing_ = false;
     gap_told_ = true;
     next_ = gap.to + 1;
