@@ -16,6 +16,7 @@
 
 #include "net/backend.h"
 #include "net/frame.h"
+#include "net/silence_watch.h"
 
 namespace ombus::net {
 
@@ -67,8 +68,7 @@ struct SessionExtra {
   uint32_t control_budget = 0;  // frames it may still send; filled up over time
   uint64_t budget_ns = 0;       // when it last was; 0: never
   uint32_t heartbeat_ms = 0;    // agreed upon; 0: none
-  bool heard = false;           // since heard_ns was set
-  uint64_t heard_ns = 0;
+  SilenceWatch silence;
   uint64_t look_ns = 0, looked_cursor = 0;  // when to see whether it was sent anything since
 };
 

@@ -193,7 +193,7 @@ SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const
     return Verdict::kKeep;
   }
   SessionExtra& extra = Extra(session);
-  extra.heard = true;
+  extra.silence.Heard();
   while (true) {
     Frame frame;
     switch (extra.reader.Read(&data, &frame)) {

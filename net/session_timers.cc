@@ -25,22 +25,20 @@ std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
   if (session.extra->heartbeat_ms != 0 && Silent(*session.extra, now_ns)) {
     ++stats_.clients_timed_out;
     return "closed: it promised heartbeats and was silent for " +
-           std::to_string((now_ns - session.extra->heard_ns) / kNsPerMs) + " ms";
+           std::to_string(session.extra->silence.SilentNs(now_ns) / kNsPerMs) + " ms";
   }
   if (catching_up) WatchCatchUp(session, now_ns);
   if (session.extra->heartbeat_ms != 0) Beat(session, now_ns);
   return {};
 }
 
+// Asked twice an interval, after a look at the sockets: longer than a third of its patience between
+// two of these this process did not run, which is not the client's silence.
 bool SessionTable::Silent(SessionExtra& extra, uint64_t now_ns) {
-  if (extra.heard) {
-    extra.heard = false;
-    extra.heard_ns = now_ns;
-  }
   if (options_.client_timeout_ms == 0) return false;
   const uint64_t patience_ms =
       std::max<uint64_t>(options_.client_timeout_ms, uint64_t{extra.heartbeat_ms} * 3);
-  return now_ns - extra.heard_ns >= patience_ms * kNsPerMs;
+  return extra.silence.Overdue(now_ns, patience_ms * kNsPerMs);
 }
 
 // Looks twice an interval, so that the client hears something in each. Who is behind is not told
@@ -61,7 +59,7 @@ void SessionTable::Beat(Session& session, uint64_t now_ns) {
 void SessionTable::AgreeOnHeartbeats(SessionExtra& extra, uint32_t asked_ms, uint64_t now_ns) {
   const bool both = asked_ms != 0 && options_.heartbeat_ms != 0;
   extra.heartbeat_ms = both ? std::max(asked_ms, options_.heartbeat_ms) : 0;
-  extra.heard_ns = now_ns;
+  extra.silence.Start(now_ns);
   extra.look_ns = now_ns;
   if (both) NeedTimer(now_ns);
 }

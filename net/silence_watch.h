@@ -24,6 +24,7 @@ class SilenceWatch {
   bool Overdue(uint64_t now_ns, uint64_t limit_ns);
   bool StillNothing() const { return !heard_; }
 
+  uint64_t SilentNs(uint64_t now_ns) const { return heard_ ? 0 : now_ns - heard_ns_; }
   // When it would be overdue.
   uint64_t DueNs(uint64_t now_ns, uint64_t limit_ns) const {
     return (heard_ ? now_ns : heard_ns_) + limit_ns;

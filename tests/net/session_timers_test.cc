@@ -1,7 +1,10 @@
-// SessionTable's clockwork, by a clock that the test holds.
+// SessionTable's clockwork, by a clock that the test holds, and a server's by the simulator's.
 #include <gtest/gtest.h>
 
+#include "net/basic_server.h"
 #include "net/session_table.h"
+#include "net/sim_backend.h"
+#include "net/sim_network.h"
 #include "net/socket.h"
 
 namespace ombus::net {
@@ -115,6 +118,58 @@ TEST_F(SessionTimersTest, LetsGoOfWhoIsSilentForAllItsTimeAndNotBefore) {
   (void)Until(start + 2100 * kMs, &why);
   EXPECT_NE(why, "");
   EXPECT_EQ(table_->Stats().clients_timed_out, 1u);
+}
+
+// As after SIGSTOP and SIGCONT: what the client said meanwhile is still unread.
+TEST_F(SessionTimersTest, BlamesNoClientForTheTimeInWhichThisProcessStoodStill) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 900});
+  EXPECT_EQ(SayHello(100), SessionTable::Verdict::kKeep);
+  std::string why;
+  for (int i = 0; i < 5; ++i) {
+    (void)Until(now_ + 300 * kMs, &why);
+    now_ += 60'000 * kMs;
+    (void)Until(now_, &why);
+    ASSERT_EQ(why, "") << i;
+    EXPECT_EQ(SayHeartbeat(), SessionTable::Verdict::kKeep);
+  }
+  // Of one that says nothing after that it is forgiven once, for a third of the time.
+  (void)Until(now_ + 300 * kMs, &why);
+  now_ += 60'000 * kMs;
+  const uint64_t back = now_;
+  (void)Until(back + 290 * kMs, &why);
+  EXPECT_EQ(why, "");
+  (void)Until(back + 400 * kMs, &why);
+  EXPECT_NE(why, "");
+}
+
+TEST(ServerTimersTest, ClosesNoClientWhoseHeartbeatsLieUnreadAfterItStoodStill) {
+  SimNetwork network;
+  const int listener = network.NewListener();
+  auto made = std::make_unique<SimBackend>(&network, SimOptions{});
+  SimBackend* backend = made.get();
+  auto server = BasicServer<SimBackend>::Create(std::move(made), UniqueFd(listener),
+                                                {.heartbeat_ms = 100, .client_timeout_ms = 900});
+  ASSERT_TRUE(server.ok()) << server.status().message();
+  const int client = network.NewSocket();
+  ASSERT_EQ(network.Connect(client, network.AddressOf(listener)), 0);
+  std::vector<std::byte> hello, heartbeat;
+  AppendHello(&hello, {.heartbeat_ms = 100});
+  AppendHeartbeat(&heartbeat, 1);
+  (void)network.Write(client, hello);
+  const auto turns = [&](int count) {
+    for (int i = 0; i < count; ++i) ASSERT_TRUE((*server)->Turn(10 * kMs).ok());
+  };
+  turns(10);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ((*server)->client_count(), 1u) << i;
+    backend->StandStill(60'000 * kMs);
+    (void)network.Write(client, heartbeat);
+    turns(40);
+  }
+  EXPECT_EQ((*server)->client_count(), 1u);
+  turns(100);  // in which it is silent, and this server is not away
+  EXPECT_EQ((*server)->client_count(), 0u);
+  EXPECT_EQ((*server)->stats().clients_timed_out, 1u);
 }
 
 TEST_F(SessionTimersTest, GivesWhoBeatsSlowlyThreeOfItsBeats) {
