@@ -1,7 +1,7 @@
 // Session: the server's agreement with one client: a socket, a cursor in the broadcast log, a
-// state. What only few sessions ever need (frames of their own, a drain buffer, half a HELLO) lives
-// in a SessionExtra, allocated when needed, so that a thousand silent clients are a hundred
-// kilobytes.
+// state. What only few sessions ever need (frames of their own, what is left to drain, half a
+// HELLO) lives in a SessionExtra, allocated when needed, so that a thousand silent clients are a
+// hundred kilobytes.
 //
 // Data, changed by SessionTable and by the server that owns it. Threads: one at a time.
 #ifndef OMBUS_NET_SESSION_H_
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "net/backend.h"
+#include "net/drain_log.h"
 #include "net/frame.h"
 #include "net/silence_watch.h"
 
@@ -47,9 +48,12 @@ class ControlReader {
 inline constexpr size_t kNoGap = ~size_t{0};
 
 struct SessionExtra {
-  std::vector<std::byte> own;  // frames for this client alone: control, or all of a drain
+  std::vector<std::byte> own;  // frames for this client alone
   size_t own_sent = 0;
   bool own_first = false;  // own begins with the rest of a frame: nothing may come before it
+  // kDraining: what it still gets, in order; of drain[drain_at] so many bytes are sent.
+  std::vector<DrainPiece> drain;
+  size_t drain_at = 0, drain_sent = 0;
   ControlReader reader;
   Hello hello;
   bool hello_waits = false;        // for the next frame boundary
@@ -77,7 +81,7 @@ enum class SessionState : uint8_t {
   kGreeting,    // has yet to say HELLO, which is required; deadline_ns says until when
   kLive,        // served from the log
   kCatchingUp,  // served from the catch-up source; its cursor means nothing
-  kDraining,    // cut: gets what is in its own buffer, then the end of its stream
+  kDraining,    // cut: gets the pieces of its drain, then the end of its stream
   kClosing,     // Close is queued
 };
 

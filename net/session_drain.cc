@@ -7,9 +7,15 @@
 namespace ombus::net {
 namespace {
 
-// Sessions cut at once share this many log sizes of drain memory; who comes later gets the warning
-// alone. A storm of slow clients must not become a storm of allocations.
+// All drains together hold at most so many log sizes; who comes later gets the warning alone.
 constexpr uint64_t kDrainLogsMax = 16;
+// Less is not shared but copied between the frames of the client's own: so few bytes leave in one
+// send.
+constexpr size_t kSmallBytes = 16u << 10;
+
+void AddOwn(std::vector<std::byte> bytes, std::vector<DrainPiece>* pieces) {
+  if (!bytes.empty()) pieces->push_back(OwnDrainPiece(std::move(bytes)));
+}
 
 }  // namespace
 
@@ -17,16 +23,14 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
                               uint64_t now_ns) {
   SessionExtra& extra = Extra(session);
   Leave(session);
-  std::vector<std::byte> all = TakeBegun(session);
-  if (drain_bytes_ + end - session.cursor <= kDrainLogsMax * log_.bytes()) {
+  std::vector<std::byte> own = TakeBegun(session);
+  if (drains_.bytes() + end - session.cursor <= kDrainLogsMax * log_.bytes()) {
     const uint64_t frame = log_.BoundaryBefore(session.cursor).frame;
-    AppendLog(session, end, &all);
+    AppendLog(session, end, &own);
     stats_.frames_delivered += log_.BoundaryBefore(session.cursor).frame - frame;
   }
-  all.insert(all.end(), tail.begin(), tail.end());
-  extra.own = std::move(all);
-  extra.own_sent = 0;
-  drain_bytes_ += extra.own.size();
+  own.insert(own.end(), tail.begin(), tail.end());
+  AddOwn(std::move(own), &extra.drain);
   session.state = SessionState::kDraining;
   session.deadline_ns = now_ns + uint64_t{options_.drain_ms} * 1'000'000;
   ++draining_;
@@ -52,7 +56,7 @@ std::vector<std::byte> SessionTable::TakeBegun(Session& session) {
 // The log up to `end`, and where epochs begin what has to be told there. A client whose HELLO waits
 // for its answer gets no further than to the next epoch: what is told of that would seem the
 // answer.
-void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::byte>* to) {
+void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::byte>* own) {
   SessionExtra& extra = *session.extra;
   if (extra.hello_waits) {
     const uint64_t next = epochs_.NumberAt(session.cursor) + 1;
@@ -61,11 +65,23 @@ void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::by
   }
   while (session.cursor < end) {
     const auto window = LogWindow(session, end - session.cursor);
-    to->insert(to->end(), extra.own.begin(), extra.own.end());
+    own->insert(own->end(), extra.own.begin(), extra.own.end());
     ForgetOwn(extra);
-    to->insert(to->end(), window.begin(), window.end());
+    if (window.size() <= kSmallBytes) {
+      own->insert(own->end(), window.begin(), window.end());
+    } else {
+      AddOwn(std::exchange(*own, {}), &extra.drain);
+      drains_.Hold(log_, session.cursor, session.cursor + window.size(), &extra.drain);
+    }
     session.cursor += window.size();
   }
+}
+
+void SessionTable::OnDrained(SessionExtra& extra, uint32_t bytes) {
+  extra.drain_sent += bytes;
+  if (extra.drain_sent < extra.drain[extra.drain_at].bytes.size()) return;
+  extra.drain[extra.drain_at++].keep.reset();
+  extra.drain_sent = 0;
 }
 
 }  // namespace ombus::net

@@ -133,6 +133,11 @@ SessionExtra& SessionTable::Extra(Session& session) {
 
 std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
   SessionExtra& extra = *session.extra;
+  if (session.state == SessionState::kDraining) {
+    session.sending_own = true;
+    if (OwnDone(session)) return {};
+    return extra.drain[extra.drain_at].bytes.subspan(extra.drain_sent);
+  }
   bool own_left = extra.own_sent < extra.own.size();
   if (session.state == SessionState::kCatchingUp && !own_left) {
     Refill(session);
@@ -164,6 +169,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
 
 void SessionTable::OnOwnSent(Session& session, uint32_t bytes) {
   SessionExtra& extra = *session.extra;
+  if (session.state == SessionState::kDraining) return OnDrained(extra, bytes);
   extra.own_sent += bytes;
   const bool goes_on =
       session.state == SessionState::kLive || session.state == SessionState::kCatchingUp;
@@ -270,7 +276,6 @@ SessionTable::Verdict SessionTable::Refuse(Session& session, ByeReason why, std:
 void SessionTable::Leave(Session& session) {
   if (session.state == SessionState::kDraining) {
     --draining_;
-    drain_bytes_ -= session.extra->own.size();
     return;
   }
   if (session.state == SessionState::kGreeting) {

@@ -107,7 +107,8 @@ class SessionTable {
   // BYE as the last frame of a client that said HELLO. Only at a frame boundary.
   void QueueBye(Session& session, ByeReason why, std::string_view text);
   bool OwnDone(const Session& session) const {
-    return session.extra == nullptr || session.extra->own_sent == session.extra->own.size();
+    return session.extra == nullptr || (session.extra->own_sent == session.extra->own.size() &&
+                                        session.extra->drain_at == session.extra->drain.size());
   }
 
   uint32_t draining() const { return draining_; }
@@ -140,11 +141,12 @@ class SessionTable {
   void Beat(Session& session, uint64_t now_ns);
   void NeedTimer(uint64_t at_ns) { timer_ns_ = std::min(timer_ns_, at_ns); }
   void Reposition(Session& session, BroadcastLog::Place place);
-  // Copies what is left up to head, if it may, adds `tail`, and turns the session to draining.
+  // Holds what is left up to `end`, if it may, adds `tail`, and turns the session to draining.
   void BeginDrain(Session& session, uint64_t end, const std::vector<std::byte>& tail,
                   uint64_t now_ns);
   std::vector<std::byte> TakeBegun(Session& session);
-  void AppendLog(Session& session, uint64_t end, std::vector<std::byte>* to);
+  void AppendLog(Session& session, uint64_t end, std::vector<std::byte>* own);
+  static void OnDrained(SessionExtra& extra, uint32_t bytes);
   void Warn(Session& session);
   void Overrun(Session& session, uint64_t now_ns, const std::string& why);
   void Cut(Session& session, uint64_t now_ns, const std::string& why);
@@ -178,7 +180,7 @@ class SessionTable {
   uint64_t timer_ns_ = kForeverNs;  // when a session has something due, at the earliest
   Admission admission_;
   uint64_t heartbeats_received_ = 0;
-  uint64_t drain_bytes_ = 0;  // in all drain buffers
+  DrainLog drains_;  // before the sessions, which hold its chunks
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;
   std::deque<ServerEvent> events_;

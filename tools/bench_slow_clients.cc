@@ -24,14 +24,14 @@ namespace ombus::tools {
 namespace {
 
 constexpr uint64_t kHeadStartNs = 1'000'000;
+constexpr uint64_t kSettledNs = 2'000'000;
 constexpr uint64_t kStretches = 8;  // of what a client may lag; in each it is seen who takes bytes
 
 // Slots of Meeting::extra.
-enum : size_t { kLast, kWorkNs, kCuts, kSkips, kP50, kP99, kP999, kMax, kSlots };
+enum : size_t { kLast, kCuts, kSkips, kP50, kP99, kP999, kMax };
 
 struct Block {
   double rate;  // records a second at each healthy client
-  double work_ns;
   double cuts, skips;
   double p50, p99, p999, max;
 };
@@ -86,25 +86,37 @@ class SlowSender {
   // In stretches, until in one of them nobody but the healthy took anything to speak of.
   Status FillUntilTheyStand() {
     const uint64_t stretch = stretch_ * net::FrameBytes(options_.size);
+    uint64_t before = 0;
+    if (Status settled = Settle(&before); !settled.ok()) return settled;
     while (true) {
-      const uint64_t before = server_->stats().bytes_sent;
       if (Status sent = Send(stretch_, false); !sent.ok()) return sent;
-      const uint64_t taken = server_->stats().bytes_sent - before;
-      // The healthy may take a little more, left from the stretch before.
-      if (taken <= healthy_ * (stretch + stretch / 16) + stalled_ * (stretch / 16)) return {};
-      if (NowNs() > deadline_ns_) return Late();
+      uint64_t after = 0;
+      if (Status settled = Settle(&after); !settled.ok()) return settled;
+      if (after - before <= healthy_ * stretch + stalled_ * stretch / 16) return {};
+      before = after;
     }
+  }
+
+  // Turns until nobody has taken anything for a while. *sent: bytes to all, so far.
+  Status Settle(uint64_t* sent) {
+    uint64_t since_ns = NowNs();
+    for (*sent = server_->stats().bytes_sent; NowNs() - since_ns < kSettledNs;) {
+      if (Status polled = server_->PollIo(0); !polled.ok()) return polled;
+      const uint64_t now_sent = server_->stats().bytes_sent;
+      if (now_sent != *sent) since_ns = NowNs();
+      *sent = now_sent;
+      if (since_ns > deadline_ns_) return Late();
+    }
+    return {};
   }
 
   Status Measure() {
     meeting_.start_ns.store(NowNs() + kHeadStartNs, std::memory_order_relaxed);
-    Status sent = Send(options_.tcp_iters, true);
-    meeting_.extra[kWorkNs] = work_ns_;
-    return sent;
+    return Send(options_.tcp_iters, true);
   }
 
   // At the rate. A turn is for what is due, but no more than a stretch: who falls behind must not
-  // overrun the healthy. Its time counts as work.
+  // overrun the healthy.
   Status Send(uint64_t count, bool measured) {
     const uint64_t start_ns = NowNs() + kHeadStartNs;
     const Pacer pacer(start_ns, options_.rate);
@@ -116,7 +128,6 @@ class SlowSender {
         if (Status status = Broadcast(record); !status.ok()) return status;
       }
       if (Status polled = server_->PollIo(0); !polled.ok()) return polled;
-      if (measured && due != 0) work_ns_ += NowNs() - now_ns;
       sent += due;
       if (now_ns > deadline_ns_) return Late();
     }
@@ -149,7 +160,7 @@ class SlowSender {
   const uint64_t stretch_;  // records
   DueRecord record_;
   std::unique_ptr<Server> server_;
-  uint64_t wal_seq_ = 0, work_ns_ = 0;
+  uint64_t wal_seq_ = 0;
 };
 
 Status Receive(const BenchOptions& options, uint32_t stalled, Meeting& meeting) {
@@ -204,7 +215,6 @@ Result<Block> RunBlock(const BenchOptions& options, uint32_t stalled) {
   const auto figure = [&](size_t slot) { return static_cast<double>(meeting.extra[slot].load()); };
   const auto records = static_cast<double>(options.tcp_iters);
   return Block{.rate = records * 1e9 / static_cast<double>(meeting.end_ns - meeting.start_ns),
-               .work_ns = figure(kWorkNs) / records,
                .cuts = figure(kCuts),
                .skips = figure(kSkips),
                .p50 = figure(kP50),
@@ -224,14 +234,11 @@ void AddRun(const Block& with, const Block& alone, BenchResult* result) {
   result->Add("alone_p99.9_ns", alone.p999);
   result->Add("max_ns", with.max);
   result->Add("alone_max_ns", alone.max);
-  result->Add("work_ns", with.work_ns);
-  result->Add("alone_work_ns", alone.work_ns);
   result->Add("cuts", with.cuts);
   result->Add("skips", with.skips);
   result->Add("ratio_rate", with.rate / alone.rate);
   result->Add("ratio_p50", with.p50 / std::max(1.0, alone.p50));
   result->Add("ratio_p99", with.p99 / std::max(1.0, alone.p99));
-  result->Add("ratio_work", with.work_ns / std::max(1.0, alone.work_ns));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
 #include "net/broadcast_log.h"
 #include "tests/net/server_fixture.h"
@@ -102,6 +104,23 @@ TEST_P(SessionSlowTest, CutsWhoStaysOverTheHardMark) {
   EXPECT_THAT(Events(), HasSubstr("cut: it was over the hard mark for too long (lag "));
   EXPECT_EQ(server_->client_count(), 1u);
   ReadUntil(&slow, [&] { return slow.ended(); });
+}
+
+TEST_P(SessionSlowTest, GivesAllThatAreCutAtOnceWhatWasPending) {
+  Start({.log_bytes = 256u << 10, .drain_ms = 60'000});
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (uint32_t i = 0; i < 40; ++i) {
+    peers.push_back(std::make_unique<RawPeer>(server_->port()));
+    WaitForClients(i + 1);
+  }
+  uint64_t next = 0;
+  while (server_->client_count() != 0) ASSERT_EQ(Send(++next, 1000), BroadcastResult::kOk);
+  for (const auto& peer : peers) {
+    ReadUntil(peer.get(), [&] { return peer->ended(); });
+    const auto frames = peer->Frames();
+    ASSERT_GE(frames.size(), next - 1);
+    for (uint64_t i = 1; i < next; ++i) ASSERT_EQ(frames[i - 1].wal_seq, i);
+  }
 }
 
 TEST_P(SessionSlowTest, SkipsWithAGapThatNamesWhatIsMissing) {
