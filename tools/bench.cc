@@ -74,7 +74,7 @@ FlagTable FlagsOf(Options* o) {
        NumberList{&b->windows, 1, 65'536}},
       {"block-ms", "TIME", "how long one contender of fanout sends before the next",
        Duration{&b->block_ns}},
-      {"idle-clients", "N", "fanout: so many more on a second server of the same thread",
+      {"idle-clients", "N", "fanout: so many more on each server, which have not said HELLO",
        Number32{&b->idle_clients, 0, 20'000}},
       {"log-bytes", "BYTES", "fanout, slow-clients: size of the broadcast log",
        Bytes{&b->log_bytes}},

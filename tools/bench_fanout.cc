@@ -109,8 +109,7 @@ class SendingSide {
     const auto index = static_cast<size_t>(contender);
     const uint64_t before = HeapBytes();
     senders_[index] = NewSender(contender);
-    Status opened =
-        senders_[index]->Open(setting_, &board_.ports[index], &board_.idle_ports[index]);
+    Status opened = senders_[index]->Open(setting_, &board_.ports[index]);
     const uint64_t sessions = options_.clients + (IsOmbus(contender) ? options_.idle_clients : 0);
     board_.heap_bytes[index] = (HeapBytes() - before) / sessions;
     return opened;
@@ -228,25 +227,21 @@ class ReceivingSide {
   Status Connect(Contender contender, uint64_t deadline) {
     const auto index = static_cast<size_t>(contender);
     uint16_t port = 0;
-    if (IsOmbus(contender) && options_.idle_clients != 0) {
-      Status found = WaitForPort(board_.idle_ports[index], meeting_, deadline, &port);
-      if (found.ok()) found = idle_[index].Connect(port, options_.idle_clients);
-      if (!found.ok()) return found;
-    }
     if (Status found = WaitForPort(board_.ports[index], meeting_, deadline, &port); !found.ok()) {
       return found;
     }
     const uint32_t wrap = contender == Contender::kBare ? options_.window_frames : 0;
     receivers_[index] = std::make_unique<FanoutReceiver>(options_.size, wrap, options_.check_all);
-    return receivers_[index]->Connect(port, options_.clients);
+    FanoutReceiver& receiver = *receivers_[index];
+    const uint32_t idle = IsOmbus(contender) ? options_.idle_clients : 0;
+    if (Status connected = receiver.ConnectIdle(port, idle); !connected.ok()) return connected;
+    return receiver.Connect(port, options_.clients, idle != 0);
   }
 
   const BenchOptions& options_;
   FanoutBoard& board_;
   Meeting& meeting_;
   std::unique_ptr<FanoutReceiver> receivers_[kContenders];
-  FanoutReceiver idle_[kContenders] = {
-      {16, 0, false}, {16, 0, false}, {16, 0, false}, {16, 0, false}};
 };
 
 double Rate(const FanoutTotals& totals) {

@@ -34,8 +34,7 @@ struct FanoutTotals {
 struct FanoutBoard {
   alignas(128) std::atomic<uint32_t> active;
   std::array<std::atomic<uint32_t>, kContenders> ports;
-  std::array<std::atomic<uint32_t>, kContenders> idle_ports;  // where clients get nothing
-  std::array<std::atomic<uint64_t>, kContenders> heap_bytes;  // per client
+  std::array<std::atomic<uint64_t>, kContenders> heap_bytes;             // per client
   alignas(128) std::array<std::atomic<uint64_t>, kContenders> received;  // bytes, all clients
   alignas(128) std::array<std::array<FanoutTotals, kContenders>, kFanoutRunsMax> runs;
 };

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
+#include <utility>
 
 #include "net/frame.h"
 #include "tools/bench_content.h"
 #include "tools/errno_status.h"
+#include "tools/latency_clients.h"
 
 namespace ombus::tools {
 namespace {
@@ -24,18 +26,35 @@ FanoutReceiver::FanoutReceiver(uint32_t payload_bytes, uint32_t wrap_frames, boo
       check_all_(check_all),
       buffer_(kReadBytes) {}
 
-Status FanoutReceiver::Connect(uint16_t port, uint32_t clients) {
-  const sockaddr_storage address = *net::ParseAddress("127.0.0.1", port);
+Status FanoutReceiver::Connect(uint16_t port, uint32_t clients, bool hello) {
   for (uint32_t i = 0; i < clients; ++i) {
-    net::UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    if (!socket.ok() || connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                                net::AddressBytes(address)) != 0) {
-      return ErrnoStatus("connect", "127.0.0.1:" + std::to_string(port), errno,
-                         "raise ulimit -n, or give fewer clients");
+    Result<net::UniqueFd> socket = ConnectLoopback(port);
+    if (!socket.ok()) return socket.status();
+    if (hello) {
+      if (Status said = Hello(*socket); !said.ok()) return said;
     }
-    clients_.push_back({std::move(socket), 0});
+    clients_.push_back({std::move(*socket), 0, hello ? net::FrameBytes(net::kWelcomeBytes) : 0});
   }
   return {};
+}
+
+Status FanoutReceiver::ConnectIdle(uint16_t port, uint32_t clients) {
+  for (uint32_t i = 0; i < clients; ++i) {
+    Result<net::UniqueFd> socket = ConnectLoopback(port);
+    if (!socket.ok()) return socket.status();
+    idle_.push_back(std::move(*socket));
+  }
+  return {};
+}
+
+Status FanoutReceiver::Hello(const net::UniqueFd& socket) {
+  std::vector<std::byte> hello;
+  net::AppendHello(&hello, {});
+  if (send(socket.get(), hello.data(), hello.size(), MSG_NOSIGNAL) ==
+      static_cast<ssize_t>(hello.size())) {
+    return {};
+  }
+  return ErrnoStatus("send", "server", errno, "see what became of the sender");
 }
 
 Result<uint64_t> FanoutReceiver::ReadAll() {
@@ -45,14 +64,18 @@ Result<uint64_t> FanoutReceiver::ReadAll() {
     if (n < 0 && errno == EAGAIN) continue;
     if (n < 0) return ErrnoStatus("recv", "server", errno, "see what became of the sender");
     if (n == 0) return Status(StatusCode::kUnavailable, "bench \"fanout\": a server hung up");
-    if (!Right({buffer_.data(), static_cast<size_t>(n)}, client.bytes)) {
+    std::span<const std::byte> bytes(buffer_.data(), static_cast<size_t>(n));
+    const size_t welcome = std::min(bytes.size(), client.welcome_left);
+    client.welcome_left -= welcome;
+    bytes = bytes.subspan(welcome);
+    if (!Right(bytes, client.bytes)) {
       return Status(StatusCode::kCorrupt, "bench \"fanout\": a wrong frame in the " +
-                                              std::to_string(n) + " bytes after byte " +
+                                              std::to_string(bytes.size()) + " bytes after byte " +
                                               std::to_string(client.bytes) +
                                               " of a stream; please report this");
     }
-    client.bytes += static_cast<uint64_t>(n);
-    total += static_cast<uint64_t>(n);
+    client.bytes += bytes.size();
+    total += bytes.size();
   }
   return total;
 }

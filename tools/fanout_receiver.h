@@ -22,7 +22,10 @@ class FanoutReceiver {
   // wrap_frames: sequences begin again at 1 after so many frames; 0: they count on.
   FanoutReceiver(uint32_t payload_bytes, uint32_t wrap_frames, bool check_all);
 
-  Status Connect(uint16_t port, uint32_t clients);
+  // hello: each says it, and so gets WELCOME before all else.
+  Status Connect(uint16_t port, uint32_t clients, bool hello);
+  // Connections that neither say nor read anything.
+  Status ConnectIdle(uint16_t port, uint32_t clients);
   // One read of each client. The bytes they gave; or what is wrong.
   Result<uint64_t> ReadAll();
 
@@ -30,7 +33,10 @@ class FanoutReceiver {
   struct Client {
     net::UniqueFd socket;
     uint64_t bytes = 0;  // read so far
+    size_t welcome_left = 0;
   };
+
+  Status Hello(const net::UniqueFd& socket);
 
   // Bytes that stand at `position` of a stream.
   bool Right(std::span<const std::byte> bytes, uint64_t position);
@@ -40,6 +46,7 @@ class FanoutReceiver {
   const uint32_t wrap_frames_;
   const bool check_all_;
   std::vector<Client> clients_;
+  std::vector<net::UniqueFd> idle_;
   std::vector<std::byte> buffer_;
 };
 

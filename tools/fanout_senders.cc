@@ -32,8 +32,7 @@ auto PortTo(std::atomic<uint32_t>* port) {
 
 class BareSender final : public FanoutSender {
  public:
-  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
-              std::atomic<uint32_t>*) override {
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port) override {
     setting_ = setting;
     const size_t frame = net::FrameBytes(setting.payload_bytes);
     window_.resize(frame * setting.window_frames);
@@ -82,8 +81,7 @@ class BareSender final : public FanoutSender {
 // As servers without a shared log do it.
 class ClassicSender final : public FanoutSender {
  public:
-  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
-              std::atomic<uint32_t>*) override {
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port) override {
     setting_ = setting;
     writer_ = std::make_unique<BenchWriter>(setting.payload_bytes);
     frame_.resize(net::FrameBytes(setting.payload_bytes));
@@ -166,16 +164,28 @@ class OmbusSender final : public FanoutSender {
  public:
   explicit OmbusSender(BackendChoice backend) : backend_(backend) {}
 
-  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
-              std::atomic<uint32_t>* idle_port) override {
+  Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port) override {
     setting_ = setting;
     writer_ = std::make_unique<BenchWriter>(setting.payload_bytes);
-    if (setting.idle_clients != 0) {
-      if (Status opened = Serve(setting.idle_clients, idle_port, &idle_); !opened.ok()) {
-        return opened;
-      }
+    const uint64_t all = uint64_t{setting.clients} + setting.idle_clients;
+    ServerOptions options;
+    options.max_clients = static_cast<uint32_t>(all);
+    options.require_hello = setting.idle_clients != 0;
+    options.hello_timeout_ms = ~0u;
+    options.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
+    options.slow_wait_ms = 60'000;
+    options.log_bytes = setting.log_bytes;
+    options.io = setting.io;
+    options.backend = backend_;
+    auto server = Server::Create(options);
+    if (!server.ok()) return server.status();
+    server_ = std::move(*server);
+    port->store(server_->port(), std::memory_order_release);
+    while (server_->client_count() < setting.clients || server_->stats().clients_accepted < all) {
+      if (Status polled = server_->PollIo(1'000'000); !polled.ok()) return polled;
+      if (NowNs() > setting_.deadline_ns) return Late();
     }
-    return Serve(setting.clients, port, &server_);
+    return {};
   }
   Status SendWindow() override {
     for (uint32_t i = 0; i < setting_.window_frames; ++i) {
@@ -184,9 +194,6 @@ class OmbusSender final : public FanoutSender {
         if (Status polled = server_->PollIo(100'000); !polled.ok()) return polled;
         if (NowNs() > setting_.deadline_ns) return Late();
       }
-    }
-    if (idle_ != nullptr) {
-      if (Status polled = idle_->PollIo(0); !polled.ok()) return polled;
     }
     return server_->PollIo(0);
   }
@@ -197,34 +204,13 @@ class OmbusSender final : public FanoutSender {
     }
     return {};
   }
-  uint64_t system_calls() const override {
-    return server_->stats().enters + (idle_ == nullptr ? 0 : idle_->stats().enters);
-  }
+  uint64_t system_calls() const override { return server_->stats().enters; }
 
  private:
-  Status Serve(uint32_t clients, std::atomic<uint32_t>* port, std::unique_ptr<Server>* into) {
-    ServerOptions options;
-    options.max_clients = clients;
-    options.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
-    options.slow_wait_ms = 60'000;
-    options.log_bytes = setting_.log_bytes;
-    options.io = setting_.io;
-    options.backend = backend_;
-    auto server = Server::Create(options);
-    if (!server.ok()) return server.status();
-    port->store((*server)->port(), std::memory_order_release);
-    while ((*server)->client_count() < clients) {
-      if (Status polled = (*server)->PollIo(1'000'000); !polled.ok()) return polled;
-      if (NowNs() > setting_.deadline_ns) return Late();
-    }
-    *into = std::move(*server);
-    return {};
-  }
-
   const BackendChoice backend_;
   FanoutSetting setting_;
   std::unique_ptr<BenchWriter> writer_;
-  std::unique_ptr<Server> server_, idle_;
+  std::unique_ptr<Server> server_;
 };
 
 }  // namespace

@@ -25,7 +25,7 @@ struct FanoutSetting {
   uint32_t clients = 1;
   uint32_t window_frames = 256;
   uint32_t payload_bytes = 64;
-  uint32_t idle_clients = 0;      // ombus: of a second server in the same thread, which has nothing
+  uint32_t idle_clients = 0;      // ombus: so many more that have yet to say HELLO
   uint64_t log_bytes = 4u << 20;  // ombus
   IoOptions io = {};              // ombus
   uint64_t deadline_ns = 0;
@@ -35,8 +35,7 @@ class FanoutSender {
  public:
   virtual ~FanoutSender() = default;
   // Publishes the port, then waits for all clients.
-  virtual Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port,
-                      std::atomic<uint32_t>* idle_port) = 0;
+  virtual Status Open(const FanoutSetting& setting, std::atomic<uint32_t>* port) = 0;
   // Hands one window for each client to the kernel, or to its own queue; waits where that is full.
   virtual Status SendWindow() = 0;
   // Until the kernel has all.
