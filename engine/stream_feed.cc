@@ -1,8 +1,11 @@
 #include "engine/stream_feed.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "ombus/ring_snapshot.h"
+#include "ring/wake.h"
 
 namespace ombus::engine {
 
@@ -53,19 +56,35 @@ std::string StreamFeed::TakeComplaint() {
   return std::exchange(complaint_, "");
 }
 
-void StreamFeed::ArrangeWake() {
-  wake_note_.clear();
-  const Result<int> descriptor = consumer_->WakeDescriptor();
-  const Status added = descriptor.ok() ? wake_->Add(*descriptor) : descriptor.status();
+StreamFeed::~StreamFeed() {
+  Detach();
+  if (wake_fd_ < 0) return;
+  wake_->Remove(wake_fd_);
+  close(wake_fd_);
+}
+
+// The descriptor stays from one attachment to the next: to close it holds up all clients.
+Status StreamFeed::OpenWake() {
+  if (wake_fd_ >= 0) return Status();
+  const Result<int> opened = OpenWakeDescriptor(stream_.c_str());
+  if (!opened.ok()) return opened.status();
+  const Status added = wake_->Add(*opened);
   if (added.ok()) {
-    wake_fd_ = *descriptor;
+    wake_fd_ = *opened;
   } else {
-    wake_note_ = added.message();
+    close(*opened);
   }
+  return added;
+}
+
+void StreamFeed::ArrangeWake() {
+  Status status = OpenWake();
+  if (status.ok()) status = consumer_->WakeDescriptor(wake_fd_).status();
+  wakes_ = status.ok();
+  wake_note_ = status.message();
 }
 
 void StreamFeed::Detach() {
-  if (wake_fd_ >= 0) wake_->Remove(std::exchange(wake_fd_, -1));
   consumer_.reset();
   retry_.OnSuccess();
 }

@@ -21,7 +21,7 @@ class StreamFeed {
   // The wake set outlives the feed. wait_ns: how long the first attachment may take.
   StreamFeed(std::string stream, uint64_t wait_ns, WakeSet* wake)
       : stream_(std::move(stream)), wait_ns_(wait_ns), wake_(wake) {}
-  ~StreamFeed() { Detach(); }
+  ~StreamFeed();
   StreamFeed(const StreamFeed&) = delete;
   StreamFeed& operator=(const StreamFeed&) = delete;
 
@@ -30,7 +30,7 @@ class StreamFeed {
   Consumer& consumer() { return *consumer_; }
 
   // Whether a publish can wake the sleeper; why not, if not.
-  bool wakes() const { return wake_fd_ >= 0; }
+  bool wakes() const { return wakes_; }
   const std::string& wake_note() const { return wake_note_; }
 
   // Attaches if an attempt is due: live to a stream that was there before us, else from its epoch's
@@ -53,6 +53,7 @@ class StreamFeed {
 
  private:
   Status OnRefusal(const Status& refusal, uint64_t now_ns);
+  Status OpenWake();
   void ArrangeWake();
 
   const std::string stream_;
@@ -62,7 +63,8 @@ class StreamFeed {
   RetryPolicy retry_;
   uint64_t first_attempt_ns_ = 0;
   bool was_attached_ = false, was_absent_ = false;
-  int wake_fd_ = -1;
+  int wake_fd_ = -1;  // in *wake_, from the first attachment on
+  bool wakes_ = false;
   std::string wake_note_;
   std::string complaint_;       // to be told
   std::string last_complaint_;  // told

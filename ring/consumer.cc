@@ -16,6 +16,7 @@
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
 #include "ring/system_error.h"
+#include "ring/wake.h"
 
 namespace ombus {
 namespace {
@@ -125,8 +126,9 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
 }
 
 Consumer::~Consumer() {
-  if (cold_->wake_descriptor >= 0) close(cold_->wake_descriptor);
-  if (getpid() != cold_->opener) return;  // a forked child's copy: the line is the parent's
+  if (cold_->wake_descriptor >= 0 && !cold_->wake_lent) close(cold_->wake_descriptor);
+  if (getpid() != cold_->opener) return;  // a forked child's copy: line and watch are the parent's
+  if (cold_->wake_lent) UnwatchForWakes(cold_->wake_descriptor, cold_->wake_watch);
   // After all reads of the slots. [leave]
   const uint64_t control = line_->control.load(std::memory_order_relaxed);
   line_->control.store(control & ~kLineStateMask, std::memory_order_release);

@@ -26,6 +26,8 @@ struct Consumer::Cold {
   bool barrier_works = false;
   bool replaced = false;     // the change to another object has been reported
   int wake_descriptor = -1;  // inotify
+  int wake_watch = -1;       // in it
+  bool wake_lent = false;    // it is another's, who closes it
 
   ConsumerLine* line(uint32_t index) const {
     return reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +

@@ -1,5 +1,7 @@
 // Consumer's sleeping halves: Wait, on the futex in the header, and the descriptor for those who
 // wait for sockets too. See wake.h for why no wake-up is lost.
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "ombus/consumer.h"
@@ -46,13 +48,20 @@ bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
   }
 }
 
-Result<int> Consumer::WakeDescriptor() {
-  if (cold_->wake_descriptor < 0) {
-    const Result<int> opened = OpenWakeDescriptor(cold_->object.fd(), cold_->object.name().c_str());
-    if (!opened.ok()) return opened.status();
-    cold_->wake_descriptor = *opened;
+Result<int> Consumer::WakeDescriptor(int lent) {
+  if (cold_->wake_descriptor >= 0) return cold_->wake_descriptor;
+  const char* name = cold_->object.name().c_str();
+  const Result<int> fd = lent >= 0 ? Result<int>(lent) : OpenWakeDescriptor(name);
+  if (!fd.ok()) return fd.status();
+  const Result<int> watch = WatchForWakes(*fd, cold_->object.fd(), name);
+  if (!watch.ok()) {
+    if (lent < 0) close(*fd);
+    return watch.status();
   }
-  return cold_->wake_descriptor;
+  cold_->wake_descriptor = *fd;
+  cold_->wake_watch = *watch;
+  cold_->wake_lent = lent >= 0;
+  return *fd;
 }
 
 bool Consumer::ArmWake() {

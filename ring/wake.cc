@@ -62,20 +62,24 @@ void WakeSleepers(RingHeader& header, int fd) {
   }
 }
 
-Result<int> OpenWakeDescriptor(int object_fd, const char* name) {
+Result<int> OpenWakeDescriptor(const char* name) {
+  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd >= 0) return fd;
+  return SystemError("inotify_init1", name, errno, "raise fs.inotify.max_user_instances");
+}
+
+Result<int> WatchForWakes(int fd, int object_fd, const char* name) {
   // By the descriptor and not by the name, which may lead to another object by now.
   const std::string path = "/proc/self/fd/" + std::to_string(object_fd);
-  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (fd < 0) {
-    return SystemError("inotify_init1", name, errno, "raise fs.inotify.max_user_instances");
-  }
-  if (inotify_add_watch(fd, path.c_str(), IN_MODIFY | IN_ATTRIB) < 0) {
-    const int error = errno;
-    close(fd);
-    return SystemError("inotify_add_watch", name, error,
-                       "needs /proc and fs.inotify.max_user_watches; use short timeouts instead");
-  }
-  return fd;
+  const int watch = inotify_add_watch(fd, path.c_str(), IN_MODIFY | IN_ATTRIB);
+  if (watch >= 0) return watch;
+  return SystemError("inotify_add_watch", name, errno,
+                     "needs /proc and fs.inotify.max_user_watches; use short timeouts instead");
+}
+
+void UnwatchForWakes(int fd, int watch) {
+  (void)inotify_rm_watch(fd, watch);
+  DrainWakeDescriptor(fd);  // that it is gone is an event, too
 }
 
 void DrainWakeDescriptor(int fd) {

@@ -30,8 +30,13 @@ void SleepOnWakeWord(RingHeader& header, uint32_t seen, uint64_t timeout_ns);
 // Wakes all who sleep. fd: the object's, writable, of the caller.
 void WakeSleepers(RingHeader& header, int fd);
 
-// A new inotify descriptor that becomes readable when WakeSleepers has found kWaiterFile set.
-Result<int> OpenWakeDescriptor(int object_fd, const char* name);
+// A new inotify descriptor, which watches nothing. To close one waits in the kernel for 5 to 30 ms,
+// until none of its watches is in use; to watch something else does not.
+Result<int> OpenWakeDescriptor(const char* name);
+// From now on it becomes readable when WakeSleepers has found kWaiterFile set in this object. The
+// result is what UnwatchForWakes takes.
+Result<int> WatchForWakes(int fd, int object_fd, const char* name);
+void UnwatchForWakes(int fd, int watch);
 // Forgets the wake-ups so far.
 void DrainWakeDescriptor(int fd);
 

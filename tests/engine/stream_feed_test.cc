@@ -3,12 +3,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <memory>
 
 #include "tests/engine/engine_test_stream.h"
+#include "tests/net/syscall_count.h"
 
 namespace ombus::engine {
 namespace {
@@ -84,6 +86,52 @@ TEST_F(StreamFeedTest, AClosedStreamIsKeptWhileItsNameLeadsToItAndLeftWhenItIsGo
   shm_unlink(stream_.name().c_str());
   feed.OnClosed(2 * kSecondNs);
   EXPECT_FALSE(feed.attached());
+}
+
+TEST_F(StreamFeedTest, TheWakeDescriptorOutlivesTheStreamsItWatches) {
+  constexpr int kStreams = 3;
+  const auto phases = net::CountSyscalls([&] {
+    StreamFeed feed(stream_.name(), kForever, wake_.get());
+    std::unique_ptr<Producer> producer;
+    for (int i = 0; i < kStreams; ++i) {
+      producer.reset();  // and with it the name
+      producer = MakeProducer(stream_.name());
+      feed.Detach();
+      if (!feed.TryAttach(kSecondNs).ok() || !feed.attached() || !feed.wakes()) return false;
+      net::NextPhase();
+    }
+    feed.Detach();
+    return true;
+  });
+  if (!phases.has_value()) GTEST_SKIP() << "ptrace is not allowed";
+  for (int i = 0; i < kStreams; ++i) {
+    EXPECT_EQ(net::CountOf((*phases)[i], SYS_inotify_init1), i == 0 ? 1 : 0);
+    EXPECT_EQ(net::CountOf((*phases)[i], SYS_inotify_add_watch), 1);
+    EXPECT_EQ(net::CountOf((*phases)[i], SYS_inotify_rm_watch), i == 0 ? 0 : 1);
+  }
+}
+
+TEST_F(StreamFeedTest, WakesForTheStreamItHasNowAndNoOther) {
+  const auto woken = [this] {
+    pollfd watched{wake_->fd(), POLLIN, 0};
+    return poll(&watched, 1, 0) == 1;
+  };
+  StreamFeed feed(stream_.name(), kForever, wake_.get());
+  auto before = MakeProducer(stream_.name());
+  ASSERT_TRUE(feed.TryAttach(1).ok());
+  ASSERT_TRUE(feed.consumer().ArmWake());
+  before->Close();
+  EXPECT_TRUE(woken());
+  feed.Detach();
+  EXPECT_FALSE(woken());
+  auto now = MakeProducer(stream_.name());
+  ASSERT_TRUE(feed.TryAttach(2).ok());
+  ASSERT_TRUE(feed.consumer().ArmWake());
+  EXPECT_FALSE(woken());
+  EXPECT_EQ(PublishOne(*now, 1), PublishResult::kOk);
+  EXPECT_TRUE(woken());
+  feed.consumer().DisarmWake();
+  EXPECT_FALSE(woken());
 }
 
 TEST(MayHealTest, WhatPassesByItselfIsToldFromWhatDoesNot) {

@@ -112,7 +112,11 @@ class OMBUS_API Consumer {
   // Sleeping together with sockets: a descriptor that becomes readable when the producer publishes
   // while armed. ArmWake returns false if there is something to poll already (do not sleep); after
   // a wake-up, call DisarmWake. Timeouts are the caller's; keep one.
-  Result<int> WakeDescriptor();
+  //
+  // The descriptor is the consumer's and always the same. Closing it, which the destructor does,
+  // waits in the kernel for 5 to 30 ms; who must not wait lends an inotify descriptor of its own
+  // (IN_NONBLOCK) that outlives the consumer and may then be lent to the next, one at a time.
+  Result<int> WakeDescriptor(int lent = -1);
   bool ArmWake();
   void DisarmWake();
 
