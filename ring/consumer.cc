@@ -47,6 +47,12 @@ uint32_t PausesFor(uint64_t ns) {
   return static_cast<uint32_t>(std::clamp<uint64_t>(kTried * ns / tried_ns, 1, 1000));
 }
 
+// Its successor marks an object before it takes the name away from it.
+Status BeingReplaced(const std::string& name) {
+  return Status(StatusCode::kUnavailable,
+                "open \"" + name + "\": being replaced by its producer; try again in a moment");
+}
+
 Status NoLine(const std::string& name, uint32_t max_consumers) {
   return Status(StatusCode::kResourceExhausted,
                 "open \"" + name + "\": all " + std::to_string(max_consumers) +
@@ -70,6 +76,10 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   cold->object = std::move(*object);
   const Result<Geometry> geometry = MapRing(cold->object);
   if (!geometry.ok()) return geometry.status();
+  if (cold->object.header()->state.load(std::memory_order_relaxed) ==
+      static_cast<uint32_t>(RingState::kReplaced)) {
+    return BeingReplaced(options.name);
+  }
   cold->geometry = *geometry;
   cold->memory = TuneMemory(cold->object, geometry->total_bytes(), options.memory);
   cold->opener = getpid();

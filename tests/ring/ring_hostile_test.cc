@@ -185,6 +185,15 @@ TEST_F(RingHostileTest, AnotherGeometryTakesTheNameAndOldReadersAreTold) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
 }
 
+TEST_F(RingHostileTest, AnObjectThatLosesItsNameTakesNoMoreReaders) {
+  auto producer = MakeProducer();
+  RawObject(name_.str()).header().state.store(static_cast<uint32_t>(RingState::kReplaced));
+  EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable);
+  producer.reset();
+  auto successor = MakeProducer({.capacity = 16});
+  EXPECT_TRUE(OpenStatus().ok());
+}
+
 TEST_F(RingHostileTest, MoreMemoryThanThereIsIsAnErrorThatSaysHowMuch) {
   const auto refused =
       Producer::Create({.name = name_.str(), .capacity = 1u << 30, .slot_size = kSlotBytesMax});
