@@ -162,7 +162,7 @@ Finding CheckHugePages(const std::string& root) {
   return {"huge-pages", Health::kOk, fact, ""};
 }
 
-// Pages that are set aside for whoever maps them by name; ombus does not.
+// Pages that are set aside for whoever maps them by name: streams that are files on a hugetlbfs.
 Finding CheckHugetlb(const std::string& root) {
   const auto total = ReadField(root + "/proc/meminfo", "HugePages_Total");
   const auto free = ReadField(root + "/proc/meminfo", "HugePages_Free");
@@ -173,8 +173,9 @@ Finding CheckHugetlb(const std::string& root) {
   const std::string fact = WithThousands(*total) + " pages of " + WithThousands(*kib) +
                            " KiB in the pool, " + WithThousands(*free) + " free";
   if (*free == 0) return {"hugetlb", Health::kOk, fact + "; ombus needs none", ""};
-  return {"hugetlb", Health::kNote, fact + ": memory that ombus does not use",
-          "sysctl -w vm.nr_hugepages=0, unless another program is to have them"};
+  return {"hugetlb", Health::kNote, fact + ": memory that only streams by path can use",
+          "give streams as paths on a hugetlbfs, --stream /dev/hugepages/NAME; or sysctl -w "
+          "vm.nr_hugepages=0, unless another program is to have them"};
 }
 
 Finding CheckBacklog(const std::string& root) {

@@ -122,7 +122,8 @@ TEST_F(FakeHost, AHugetlbPoolThatLiesIdleIsNoted) {
         "HugePages_Total:    1500\nHugePages_Free:     1024\nHugepagesize:       2048 kB");
   EXPECT_EQ(Find("hugetlb").health, Health::kNote);
   EXPECT_THAT(Find("hugetlb").fact, HasSubstr("1,500 pages of 2,048 KiB in the pool, 1,024 free"));
-  EXPECT_THAT(Find("hugetlb").cure, HasSubstr("vm.nr_hugepages=0"));
+  EXPECT_THAT(Find("hugetlb").fact, HasSubstr("streams by path"));
+  EXPECT_THAT(Find("hugetlb").cure, HasSubstr("--stream /dev/hugepages/"));
 }
 
 TEST_F(FakeHost, SmallQueuesSlowClocksAndFewWatchesAreWarnedOf) {
