@@ -111,12 +111,10 @@ ombus_client_result ombus_client_poll(ombus_client* client, ombus_record* record
                                       uint64_t timeout_ns) noexcept {
   if (client == nullptr || record == nullptr) [[unlikely]]
     return OMBUS_CLIENT_INVALID;
-  ombus_client_result result = OMBUS_CLIENT_NO_MEMORY;
-  (void)client->guard.Run([&] {
-    result = static_cast<ombus_client_result>(
-        Of(client)->Poll(ombus::engine::AsRecord(record), timeout_ns));
-  });
-  return result;
+  auto result = ombus::ClientResult::kEmpty;
+  const bool enough = client->guard.Run(
+      [&] { result = Of(client)->Poll(ombus::engine::AsRecord(record), timeout_ns); });
+  return ombus::engine::ToC(enough, result);
 }
 
 size_t ombus_client_poll_batch(ombus_client* client, ombus_record* records, size_t max,

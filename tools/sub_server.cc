@@ -80,10 +80,7 @@ class ServerSubscription {
   // Who says HELLO gets WELCOME at once, but from a server of the old protocol, which is silent
   // until its first record; so only --wait-ms makes that an error.
   Status CheckFirstWord(uint64_t now) {
-    if (heard_ || client_->heard()) {
-      heard_ = true;
-      return {};
-    }
+    if (client_->heard()) return {};
     const bool late = now - started_ns_ > options_.wait_ns;
     if (!connected_) return late ? client_->status() : Status();
     if (!options_.client.hello) return {};
@@ -161,7 +158,7 @@ class ServerSubscription {
   RecordSink& sink_;
   Output& output_;
   std::unique_ptr<Client> client_;
-  bool finished_ = false, connected_ = false, heard_ = false;
+  bool finished_ = false, connected_ = false;
   uint64_t started_ns_ = 0, last_record_ns_ = 0, seen_records_ = 0;
   uint64_t looked_ns_ = 0;
   uint64_t wordless_since_ns_ = 0;  // 0: not to be told, or told

@@ -169,7 +169,7 @@ class World {
     if (server_ >= 0) network_.Close(server_);
     while (network_.Readable(listener_)) network_.Close(network_.Accept(listener_));
     network_.Close(listener_);
-    FUZZ_CHECK(OpenDescriptors(&network_) == 0);
+    FUZZ_CHECK(network_.open() == 0);
   }
 
   FuzzInput* input_;

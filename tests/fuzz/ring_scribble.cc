@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/backoff.h"
 #include "tests/fuzz/ring_user.h"
 
 namespace ombus {
@@ -31,13 +32,6 @@ namespace {
 constexpr unsigned kCallSecondsMax = 60;  // many orders of magnitude more than any call takes
 constexpr uint64_t kWritesPerMapping = 2000;
 constexpr size_t kGeometryBytes = 48;
-
-uint64_t Next(uint64_t* state) {  // SplitMix64 (Steele, Lea, Flood 2014)
-  uint64_t mixed = *state += 0x9E3779B97F4A7C15;
-  mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
-  mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
-  return mixed ^ mixed >> 31;
-}
 
 // The process that writes.
 class Scribbler {
@@ -77,18 +71,19 @@ class Scribbler {
   }
   size_t Place(size_t bytes) {
     constexpr size_t kHot[] = {128, 136, 144, 152, 256, 384, 512, 640};
-    const uint64_t kind = Next(&random_) % 16;
-    if (kind == 0) return Next(&random_) % kGeometryBytes / 8 * 8;
-    if (kind < 5) return kHot[Next(&random_) % std::size(kHot)];
-    if (kind < 8) return kHeaderPageBytes + Next(&random_) % 16 * 8;  // the first two lines
-    return Next(&random_) % (bytes / 8) * 8;
+    const uint64_t kind = net::NextRandom(&random_) % 16;
+    if (kind == 0) return net::NextRandom(&random_) % kGeometryBytes / 8 * 8;
+    if (kind < 5) return kHot[net::NextRandom(&random_) % std::size(kHot)];
+    if (kind < 8)
+      return kHeaderPageBytes + net::NextRandom(&random_) % 16 * 8;  // the first two lines
+    return net::NextRandom(&random_) % (bytes / 8) * 8;
   }
   uint64_t Value(const std::atomic<uint64_t>& word, const std::byte* memory) {
     const auto* header = reinterpret_cast<const RingHeader*>(memory);
-    const uint64_t random = Next(&random_);
+    const uint64_t random = net::NextRandom(&random_);
     switch (random % 5) {
       case 0:
-        return Next(&random_);
+        return net::NextRandom(&random_);
       case 1:
         return random >> 8 & 63;
       case 2:
@@ -149,9 +144,9 @@ class Victim {
     if (role_ == "stat") {
       user_.Look() ? (void)++attached_ : TakeOver();
     } else if (role_ == "producer") {
-      Produce(Next(&random_));
+      Produce(net::NextRandom(&random_));
     } else {
-      Consume(Next(&random_));
+      Consume(net::NextRandom(&random_));
     }
   }
   void Report() const {

@@ -1,10 +1,8 @@
-// What the targets that run over the simulator have in common: its faults by the input's choice,
-// and a count of what was left open.
+// What the targets that run over the simulator have in common: its faults by the input's choice.
 #ifndef OMBUS_TESTS_FUZZ_SIM_INPUT_H_
 #define OMBUS_TESTS_FUZZ_SIM_INPUT_H_
 
 #include "net/sim_backend.h"
-#include "net/sim_network.h"
 #include "tests/fuzz/fuzz_input.h"
 
 namespace ombus::net {
@@ -22,15 +20,6 @@ inline SimOptions SimOptionsOf(FuzzInput* input) {
   if ((faults & 64) != 0) sim.faults.accept_error = 100;
   if ((faults & 128) != 0) sim.faults.reset = 5;
   return sim;
-}
-
-// Of all descriptors ever made.
-inline size_t OpenDescriptors(SimNetwork* network) {
-  const int end = network->NewSocket();
-  size_t open = 0;
-  for (int fd = SimNetwork::kFirstFd; fd < end; ++fd) open += network->Known(fd) ? 1 : 0;
-  network->Close(end);
-  return open;
 }
 
 }  // namespace ombus::net
