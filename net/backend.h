@@ -20,6 +20,8 @@
 //     parks on PollOut. At most one Send per socket at a time; a short count is a normal result.
 //     Memory inside the region given to RegisterMemory is sent from registered buffers where the
 //     backend has them.
+//   - SendNow is one attempt outside the queue, while no Send is pending on the socket: a count, or
+//     -EAGAIN if it is full, or another error. For last words to who is closed next.
 //   - A Send completes when its memory is no longer read. HeldByPeer says whether the pending one
 //     only waits for the peer's acknowledgement, as zero-copy sends do; Close then resets the
 //     connection, so that it completes.
@@ -87,6 +89,7 @@ concept Backend = requires(B b, SocketId id, int fd, uint64_t token, NullSink si
   {b.ReceiveInto(id, region, token)};  // one shot, into the caller's memory
   { b.ReceiveNow(id, region) } -> std::same_as<int32_t>;
   {b.Send(id, bytes, token)};
+  { b.SendNow(id, bytes) } -> std::same_as<int32_t>;
   {b.PollOut(id, token)};           // one shot
   {b.PollIn(id, token)};            // one shot: also for descriptors that are no sockets
   {b.Connect(id, address, token)};  // address must stay until completion

@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,7 +131,14 @@ class BasicServer {
   void RegisterLog();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);
-  void RefuseClient(SocketId id, const sockaddr_storage& peer, const std::string& why);
+  void Admit(UniqueFd fd);
+  struct Refusal {
+    ByeReason reason;
+    std::string why;
+  };
+  std::optional<Refusal> WhyNot(const sockaddr_storage& peer);
+  void RefuseClient(SocketId id, const sockaddr_storage& peer, const Refusal& refusal);
+  void SayWhy(SocketId id, const Refusal& refusal);
   void OnSent(size_t slot, int result);
   void OnReceived(size_t slot, const Completion& done);
   void Close(size_t slot);

@@ -272,33 +272,7 @@ void BasicServer<B>::OnCompletion(const Completion& done) {
 template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
   if (result >= 0) {
-    UniqueFd fd(AboveStdio(result));
-    sockaddr_storage peer;
-    const bool there = PrepareClientSocket(fd.get(), table_.options(), &peer);
-    Result<SocketId> id = there ? backend_->Adopt(fd.get()) : Result<SocketId>(kNoSocket);
-    if (there && id.ok()) (void)fd.Release();
-    if (!there) {
-      // Nobody came: as with ECONNABORTED.
-    } else if (!id.ok()) {
-      ++table_.counters().accept_failures;
-      table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
-    } else if (shutting_down_) {
-      RefuseClient(*id, peer, "this server shuts down");
-    } else if (table_.connected() >= table_.options().max_clients) {
-      RefuseClient(*id, peer,
-                   std::to_string(table_.connected()) +
-                       " clients are connected; raise max_clients to serve more");
-    } else if (!table_.admission().Enter(Admission::Of(peer))) {
-      RefuseClient(*id, peer,
-                   std::to_string(table_.options().max_clients_per_address) +
-                       " clients are connected from its address; raise max_clients_per_address to "
-                       "serve more");
-    } else {
-      const size_t slot = table_.Add(*id, peer, backend_->NowNs());
-      ++table_.counters().clients_accepted;
-      table_.TellOf(ServerEvent::Kind::kClientJoined, table_.at(slot), "joined");
-      backend_->Receive(*id, Token(slot));
-    }
+    Admit(UniqueFd(AboveStdio(result)));
   } else {
     OnAcceptFailed(-result);
   }
@@ -306,15 +280,66 @@ void BasicServer<B>::OnAccepted(int result, bool more) {
 }
 
 template <Backend B>
+void BasicServer<B>::Admit(UniqueFd fd) {
+  sockaddr_storage peer;
+  // Nobody came: as with ECONNABORTED.
+  if (!PrepareClientSocket(fd.get(), table_.options(), &peer)) return;
+  const Result<SocketId> id = backend_->Adopt(fd.get());
+  if (!id.ok()) {
+    ++table_.counters().accept_failures;
+    return table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
+  }
+  (void)fd.Release();
+  if (const auto refusal = WhyNot(peer)) return RefuseClient(*id, peer, *refusal);
+  const size_t slot = table_.Add(*id, peer, backend_->NowNs());
+  ++table_.counters().clients_accepted;
+  table_.TellOf(ServerEvent::Kind::kClientJoined, table_.at(slot), "joined");
+  backend_->Receive(*id, Token(slot));
+}
+
+// Nothing, for who may stay: then it is counted in.
+template <Backend B>
+std::optional<typename BasicServer<B>::Refusal> BasicServer<B>::WhyNot(
+    const sockaddr_storage& peer) {
+  if (shutting_down_) return Refusal{ByeReason::kShutdown, "this server shuts down"};
+  if (table_.connected() >= table_.options().max_clients) {
+    return Refusal{ByeReason::kFull, std::to_string(table_.connected()) +
+                                         " clients are connected; raise max_clients to serve more"};
+  }
+  if (table_.admission().Enter(Admission::Of(peer))) return std::nullopt;
+  return Refusal{ByeReason::kFull,
+                 std::to_string(table_.options().max_clients_per_address) +
+                     " clients are connected from this address; raise max_clients_per_address to "
+                     "serve more"};
+}
+
+template <Backend B>
 void BasicServer<B>::RefuseClient(SocketId id, const sockaddr_storage& peer,
-                                  const std::string& why) {
+                                  const Refusal& refusal) {
+  SayWhy(id, refusal);
   backend_->Close(id, kNobodyToken);
   ++table_.counters().clients_refused;
   uint64_t untold = 0;
   if (!table_.admission().ShouldTell(backend_->NowNs(), &untold)) return;
-  std::string text = "client " + FormatAddress(peer) + ": refused, " + why;
+  std::string text = "client " + FormatAddress(peer) + ": refused, " + refusal.why;
   if (untold != 0) text += " (and " + std::to_string(untold) + " more since the last of these)";
   table_.Tell(ServerEvent::Kind::kClientRefused, std::move(text));
+}
+
+// Only to who has said HELLO by now: to a client of the older protocol it would be a record. Taking
+// that HELLO in also keeps the close from being a reset, which could overtake what is said.
+template <Backend B>
+void BasicServer<B>::SayWhy(SocketId id, const Refusal& refusal) {
+  std::array<std::byte, 64> said;  // no control frame is larger
+  const int32_t got = backend_->ReceiveNow(id, said);
+  if (got <= 0) return;
+  Frame frame;
+  Hello hello;
+  const auto bytes = std::span<const std::byte>(said).first(static_cast<size_t>(got));
+  if (ParseFrame(bytes, &frame) != ParseResult::kFrame || !ParseHello(frame, &hello)) return;
+  std::vector<std::byte> bye;
+  AppendBye(&bye, refusal.reason, "refused, " + refusal.why);
+  (void)backend_->SendNow(id, bye);
 }
 
 template <Backend B>

@@ -76,11 +76,12 @@ void EpollBackend::ListReady(SocketId id) {
   ready_.push_back(id);
 }
 
-int32_t EpollBackend::SendNow(int fd, std::span<const std::byte> bytes) {
+int32_t EpollBackend::SendNow(SocketId id, std::span<const std::byte> bytes) {
+  if (!Usable(id)) return -EBADF;
   ++stats_.enters;
   ++stats_.sends_plain;
   return RetryOnSignal(
-      [&] { return send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
+      [&] { return send(id, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
 int32_t EpollBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {

@@ -45,6 +45,7 @@ class EpollBackend {
   void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
     Queue({Op::kSend, id, token, {}, bytes});
   }
+  int32_t SendNow(SocketId id, std::span<const std::byte> bytes);
   void PollOut(SocketId id, uint64_t token) { Queue({Op::kPollOut, id, token, {}, {}}); }
   void PollIn(SocketId id, uint64_t token) { Queue({Op::kPollIn, id, token, {}, {}}); }
   void Connect(SocketId id, const sockaddr_storage& address, uint64_t token) {
@@ -90,7 +91,6 @@ class EpollBackend {
     return id >= 0 && static_cast<size_t>(id) < sockets_.size() && sockets_[id].open;
   }
   // One system call each, so that the template below holds no more than the order of things.
-  int32_t SendNow(int fd, std::span<const std::byte> bytes);
   int32_t AcceptNow(int fd);
   int32_t ConnectNow(int fd, std::span<const std::byte> address);
   int32_t ConnectResult(int fd) const;  // -EINPROGRESS while it is under way

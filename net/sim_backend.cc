@@ -125,7 +125,7 @@ void SimBackend::Start(const Queued& queued) {
     const bool fixed = queued.bytes.data() >= region_.data() &&
                        queued.bytes.data() < region_.data() + region_.size();
     ++(fixed ? stats_.sends_fixed : stats_.sends_plain);
-    return AddDue(queued.id, Op::kSend, queued.token, SendNow(*slot, queued.bytes));
+    return AddDue(queued.id, Op::kSend, queued.token, SendNow(queued.id, queued.bytes));
   }
   if (queued.op == Op::kReceive && !queued.once && options_.backend.receive_buffers == 0) {
     ++stats_.receive_buffer_shortages;
@@ -152,13 +152,15 @@ void SimBackend::StartClose(SocketId id, Slot& slot, uint64_t token) {
   AddDue(id, Op::kClose, token, 0);
 }
 
-int32_t SimBackend::SendNow(const Slot& slot, std::span<const std::byte> bytes) {
+int32_t SimBackend::SendNow(SocketId id, std::span<const std::byte> bytes) {
+  const Slot* slot = table_.Find(id);
+  if (slot == nullptr || slot->closing) return -EBADF;
   if (Roll(options_.faults.send_again)) return -EAGAIN;
-  if (Roll(options_.faults.reset)) network_->Reset(slot.fd);
+  if (Roll(options_.faults.reset)) network_->Reset(slot->fd);
   if (bytes.size() > 1 && Roll(options_.faults.short_send)) {
     bytes = bytes.first(1 + Random() % (bytes.size() - 1));
   }
-  return network_->Write(slot.fd, bytes);
+  return network_->Write(slot->fd, bytes);
 }
 
 void SimBackend::PollAll() {

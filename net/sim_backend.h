@@ -61,6 +61,7 @@ class SimBackend {
   void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token) {
     Queue({.op = Op::kSend, .id = id, .token = token, .bytes = bytes});
   }
+  int32_t SendNow(SocketId id, std::span<const std::byte> bytes);
   void PollOut(SocketId id, uint64_t token) {
     Queue({.op = Op::kPollOut, .id = id, .token = token});
   }
@@ -121,7 +122,6 @@ class SimBackend {
   const Completion& Deliver(Due& due);
   void Start(const Queued& queued);
   void StartClose(SocketId id, Slot& slot, uint64_t token);
-  int32_t SendNow(const Slot& slot, std::span<const std::byte> bytes);
   void PollAll();
   void PollSlot(SocketId id, Slot& slot);
   void PollReceive(SocketId id, Slot& slot);

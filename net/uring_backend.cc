@@ -97,6 +97,16 @@ int32_t UringBackend::ReceiveNow(SocketId id, std::span<std::byte> into) {
   return got >= 0 ? static_cast<int32_t>(got) : -errno;
 }
 
+int32_t UringBackend::SendNow(SocketId id, std::span<const std::byte> bytes) {
+  const Slot* slot = table_.Find(id);
+  if (slot == nullptr || slot->closing) return -EBADF;
+  ++stats_.enters;
+  ++stats_.sends_plain;
+  const ssize_t sent = send(slot->fd, bytes.data(), std::min(bytes.size(), kSendBytesMax),
+                            MSG_DONTWAIT | MSG_NOSIGNAL);
+  return sent >= 0 ? static_cast<int32_t>(sent) : -errno;
+}
+
 bool UringBackend::InRegion(std::span<const std::byte> bytes) const {
   const auto start = reinterpret_cast<uintptr_t>(bytes.data());
   const auto region = reinterpret_cast<uintptr_t>(region_.data());

@@ -41,6 +41,7 @@ class UringBackend {
   void Receive(SocketId id, uint64_t token);
   void ReceiveInto(SocketId id, std::span<std::byte> into, uint64_t token);
   int32_t ReceiveNow(SocketId id, std::span<std::byte> into);
+  int32_t SendNow(SocketId id, std::span<const std::byte> bytes);
   void Send(SocketId id, std::span<const std::byte> bytes, uint64_t token);
   void PollOut(SocketId id, uint64_t token);
   void PollIn(SocketId id, uint64_t token);

@@ -295,6 +295,16 @@ TYPED_TEST(BackendConformance, ReceiveNowTakesWhatIsThereAndNeverWaits) {
   EXPECT_EQ(this->backend().ReceiveNow(id + 1000, memory), -EBADF);
 }
 
+TYPED_TEST(BackendConformance, SendNowIsWithThePeerEvenIfTheSocketIsClosedNext) {
+  auto [fd, peer] = this->world_->NewPair();
+  const SocketId id = this->Adopt(fd);
+  EXPECT_EQ(this->backend().SendNow(id, std::as_bytes(std::span("last words", 10))), 10);
+  this->backend().Close(id, 1);
+  EXPECT_EQ(this->backend().SendNow(id + 1000, {}), -EBADF);
+  ASSERT_TRUE(this->TurnUntilSeen(1));
+  EXPECT_EQ(this->ReadFrom(*peer, 10), "last words");
+}
+
 TYPED_TEST(BackendConformance, FinishSendingEndsTheStreamAndLeavesTheOtherDirection) {
   auto [fd, peer] = this->world_->NewPair();
   const SocketId id = this->Adopt(fd);

@@ -307,6 +307,17 @@ TEST_P(ClientTest, IsToldOfAnotherProducerAndTakesItsSequencesAsTheyBegin) {
   EXPECT_EQ(record.wal_seq, 4u);
 }
 
+TEST_P(ClientTest, SaysWhyItWasRefused) {
+  StartServer({.max_clients = 1});
+  auto first = MustConnect({.port = server_->port()});
+  WaitForWelcome(first.get());
+  auto second = MustConnect({.port = server_->port()});
+  Record record;
+  EXPECT_EQ(second->Poll(&record, 0), ClientResult::kEmpty);  // and its HELLO is out
+  EXPECT_EQ(Next(second.get(), &record), ClientResult::kDisconnected);
+  EXPECT_THAT(second->status().message(), HasSubstr("raise max_clients"));
+}
+
 TEST_P(ClientTest, ResumesFromAnotherServerInTheEpochOfItsLastRecord) {
   StartServer({.epoch = 7});
   const uint16_t port = server_->port();

@@ -16,6 +16,14 @@ class LimitsTest : public ServerFixture {
     for (size_t i = 0; i < count; ++i) AppendHeartbeat(&bytes, i);
     return bytes;
   }
+  static void ExpectRefused(const RawPeer& peer, const std::string& cure) {
+    const std::vector<Frame> frames = peer.Frames();
+    Bye bye;
+    ASSERT_EQ(frames.size(), 1u);
+    ASSERT_TRUE(frames[0].control() && ParseBye(frames[0], &bye));
+    EXPECT_EQ(bye.why, static_cast<uint32_t>(ByeReason::kFull));
+    EXPECT_THAT(std::string(bye.text), HasSubstr(cure));
+  }
 };
 
 TEST_P(LimitsTest, ClosesWhoDoesNotSayTheHelloThatIsRequiredAndSendsItNothing) {
@@ -50,6 +58,37 @@ TEST_P(LimitsTest, CountsWhoHasYetToSayHelloAsConnected) {
   RawPeer second(server_->port());
   ReadUntil(&second, [&] { return second.ended(); });
   EXPECT_EQ(server_->stats().clients_refused, 1u);
+}
+
+TEST_P(LimitsTest, TellsWhoIsTooManyWhyIfItHasSaidHello) {
+  Start({.max_clients = 2, .max_clients_per_address = 1});
+  const std::vector<std::byte> words = HelloBytes();
+  RawPeer first(server_->port());
+  WaitForClients(1);
+  RawPeer from_there(server_->port());
+  from_there.Send(words);
+  ReadUntil(&from_there, [&] { return from_there.ended(); });
+  ExpectRefused(from_there, "max_clients_per_address");
+  RawPeer second(server_->port(), 0, 0x7F000002);
+  WaitForClients(2);
+  RawPeer third(server_->port(), 0, 0x7F000003);
+  third.Send(words);
+  ReadUntil(&third, [&] { return third.ended(); });
+  ExpectRefused(third, "raise max_clients to serve more");
+}
+
+TEST_P(LimitsTest, SaysNotAWordToWhoIsTooManyAndHasSaidNoHello) {
+  Start({.max_clients = 1});
+  RawPeer first(server_->port());
+  WaitForClients(1);
+  RawPeer silent(server_->port());
+  RawPeer stranger(server_->port());
+  stranger.Send("GET / HTTP/1.1\r\nHost: of some web server\r\n\r\n");
+  ReadUntil(&silent, [&] { return silent.ended(); });
+  ReadUntil(&stranger, [&] { return stranger.ended(); });
+  EXPECT_TRUE(silent.bytes().empty());
+  EXPECT_TRUE(stranger.bytes().empty());
+  EXPECT_EQ(server_->stats().clients_refused, 2u);
 }
 
 TEST_P(LimitsTest, LetsGreetingClientsGoAtShutdown) {
