@@ -310,7 +310,7 @@ TEST_P(ClientTest, IsToldOfAnotherProducerAndTakesItsSequencesAsTheyBegin) {
 TEST_P(ClientTest, SaysWhyItWasRefused) {
   StartServer({.max_clients = 1});
   auto first = MustConnect({.port = server_->port()});
-  WaitForWelcome(first.get());
+  WaitForClients(1);
   auto second = MustConnect({.port = server_->port()});
   Record record;
   EXPECT_EQ(second->Poll(&record, 0), ClientResult::kEmpty);  // and its HELLO is out
