@@ -3,6 +3,7 @@
 #define OMBUS_NET_BASIC_CLIENT_INL_H_
 
 #include "net/basic_client.h"
+#include "ring/base/errno_name.h"
 
 namespace ombus::net {
 

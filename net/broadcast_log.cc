@@ -9,6 +9,7 @@
 #include <string>
 
 #include "net/socket.h"
+#include "ring/base/errno_name.h"
 
 namespace ombus::net {
 namespace {

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ring/base/above_stdio.h"
+#include "ring/base/errno_name.h"
 
 namespace ombus::net {
 namespace {
@@ -79,11 +80,6 @@ Result<UniqueFd> NewSocket(int family) {
 
 UniqueFd::~UniqueFd() {
   if (fd_ >= 0) close(fd_);
-}
-
-std::string ErrnoName(int error) {
-  const char* name = strerrorname_np(error);
-  return name != nullptr ? std::string(name) : absl::StrCat("errno ", error);
 }
 
 Status SystemStatus(const std::string& call, const std::string& object, int error,

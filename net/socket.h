@@ -36,9 +36,6 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-// "EADDRINUSE" and the like; "errno 4711" for numbers without a name.
-std::string ErrnoName(int error);
-
 // A Status of the form `call "object": ERRNO; remedy`, its code derived from the error.
 Status SystemStatus(const std::string& call, const std::string& object, int error,
                     const std::string& remedy);

@@ -10,6 +10,7 @@
 #include "net/uring_backend.h"
 #include "net/uring_probe.h"
 #include "net/uring_user_data.h"
+#include "ring/base/errno_name.h"
 
 namespace ombus::net {
 namespace {

@@ -8,15 +8,18 @@ namespace ombus {
 
 namespace {
 
-// What a creator has written of an object whose magic is still to come; see ShmObject::Reserve.
 bool BeingCreated(const ShmObject& object) {
   if (object.file_bytes() == 0) return true;
-  uint32_t words[2] = {1, 0};  // magic and version
-  if (pread(object.fd(), words, sizeof words, 0) != sizeof words) return false;
-  return words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages());
+  uint32_t words[2];
+  return pread(object.fd(), words, sizeof words, 0) == sizeof words && HalfCreated(object, words);
 }
 
 }  // namespace
+
+// A hugetlbfs takes no writes, so that nothing stands there before the magic.
+bool HalfCreated(const ShmObject& object, const uint32_t (&words)[2]) {
+  return words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages());
+}
 
 Result<Geometry> MapRing(ShmObject& object) {
   const std::string prefix = "attach \"" + object.name() + "\": ";

@@ -4,11 +4,17 @@
 #ifndef OMBUS_RING_MAP_RING_H_
 #define OMBUS_RING_MAP_RING_H_
 
+#include <cstdint>
+
 #include "ombus/status.h"
 #include "ring/geometry.h"
 #include "ring/shm_object.h"
 
 namespace ombus {
+
+// Whether the object begins as a creator leaves it that has not set the magic yet, or was killed
+// before it could: see ShmObject::Reserve. words: the object's first two, magic and version.
+bool HalfCreated(const ShmObject& object, const uint32_t (&words)[2]);
 
 // Maps the object as far as its geometry says, and returns that. Errors as ReadGeometry, and those
 // of mmap; kUnavailable for an empty object.

@@ -9,10 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <string>
 #include <string_view>
+
+#include "ring/base/errno_name.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25  // Linux 6.1
@@ -26,11 +27,6 @@ constexpr int kMpolBind = 2;
 constexpr unsigned kMpolMfMove = 2;
 constexpr int kNumaNodesMax = 1024;
 constexpr size_t kPagesLookedAt = 512;
-
-std::string NameOfError(int error) {
-  const char* name = strerrorname_np(error);
-  return name != nullptr ? name : std::to_string(error);
-}
 
 std::string ReadWord(const char* path) {
   std::ifstream file(path);
@@ -58,7 +54,7 @@ std::string WhyNotHuge(std::byte* memory, uint64_t bytes) {
              "-o remount,huge=within_size /dev/shm (shmem_enabled is \"" +
              ReadWord("/sys/kernel/mm/transparent_hugepage/shmem_enabled") + "\")";
     }
-    return "madvise(MADV_COLLAPSE): " + NameOfError(error) +
+    return "madvise(MADV_COLLAPSE): " + ErrnoName(error) +
            "; too little unfragmented memory is free: create the ring early, or free some "
            "(echo 1 > /proc/sys/vm/compact_memory)";
   }
@@ -70,7 +66,7 @@ std::string WhyNotLocked(std::byte* memory, uint64_t bytes) {
   const int error = errno;
   struct rlimit limit = {};
   (void)getrlimit(RLIMIT_MEMLOCK, &limit);
-  return "mlock: " + NameOfError(error) + "; the limit is " + std::to_string(limit.rlim_cur) +
+  return "mlock: " + ErrnoName(error) + "; the limit is " + std::to_string(limit.rlim_cur) +
          " bytes for all that this process locks: raise it (ulimit -l, LimitMEMLOCK=) or grant "
          "CAP_IPC_LOCK";
 }
@@ -85,7 +81,7 @@ std::string WhyNotBound(std::byte* memory, uint64_t bytes, int node) {
     return {};
   }
   const int error = errno;
-  return "mbind: " + NameOfError(error) + "; this process may use the nodes " +
+  return "mbind: " + ErrnoName(error) + "; this process may use the nodes " +
          ReadWord("/sys/devices/system/node/has_memory") + " at most (numactl --hardware)";
 }
 

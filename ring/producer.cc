@@ -312,6 +312,7 @@ void Producer::TendLine(uint32_t index, uint64_t now_ns) {
     // Nothing of its is overwritten before the next scan, which fences. [evict]
     if (line.control.compare_exchange_strong(control, evicted, std::memory_order_relaxed)) {
       header_->evictions.fetch_add(1, std::memory_order_relaxed);
+      ++cold_->evictions;
     }
     return;
   }
@@ -349,6 +350,8 @@ uint32_t Producer::live_consumers() const {
 }
 
 const MemoryReport& Producer::memory() const { return cold_->memory; }
+
+uint64_t Producer::evictions() const { return cold_->evictions; }
 
 const std::string& Producer::name() const { return cold_->options.name; }
 

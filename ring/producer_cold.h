@@ -32,6 +32,7 @@ struct Producer::Cold {
   pid_t creator = 0;               // a forked child must not end its parent's stream
   uint64_t epoch = 0;
   uint64_t first_lap_end = 0;  // position: the epoch's first record is overwritten there
+  uint64_t evictions = 0;
   bool closed = false;
 
   RingHeader& header() const { return *object.header(); }

@@ -1,9 +1,9 @@
 // Producer::Create: who may own a name, and what becomes of the object found under it.
 //
 //   lock held by a live producer elsewhere -> refused
-//   lock held by this very process         -> the object is marked replaced, a new one takes the
-//   name lock had, same geometry, sound         -> taken over in place: readers keep their
-//   positions lock had, anything else                -> a new object takes the name
+//   lock held by this very process         -> it is marked replaced, a new object takes the name
+//   lock had, same geometry, sound         -> taken over in place, readers keep their positions
+//   lock had, anything else of ours        -> a new object takes the name
 //
 // The lock counts only while the name still leads to the locked object; else all begins anew.
 #include <sys/random.h>
@@ -163,7 +163,7 @@ Status CheckOurs(const ShmObject& object) {
   uint32_t words[2] = {0, 0};  // magic and version
   const ssize_t got = pread(object.fd(), words, sizeof words, 0);
   if (got < 0) return SystemError("pread", object.name(), errno);
-  if (words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages())) return Status();
+  if (HalfCreated(object, words)) return Status();
   if (words[0] != kRingMagic) {
     return Status(StatusCode::kAlreadyExists,
                   prefix + "an object that is no ring has that name" + cure);

@@ -1,7 +1,8 @@
 #include "ring/system_error.h"
 
 #include <cerrno>
-#include <cstring>
+
+#include "ring/base/errno_name.h"
 
 namespace ombus {
 namespace {
@@ -45,11 +46,9 @@ Meaning MeaningOf(int error) {
 Status SystemError(std::string_view call, std::string_view object, int error,
                    std::string_view remedy) {
   const Meaning meaning = MeaningOf(error);
-  const char* name = strerrorname_np(error);
   std::string message(call);
   message.append(" \"").append(object).append("\": ");
-  message.append(name != nullptr ? name : std::to_string(error).c_str());
-  message.append("; ").append(remedy.empty() ? meaning.remedy : remedy);
+  message.append(ErrnoName(error)).append("; ").append(remedy.empty() ? meaning.remedy : remedy);
   return Status(meaning.code, std::move(message));
 }
 

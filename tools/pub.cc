@@ -10,7 +10,6 @@
 #include <string>
 
 #include "ombus/producer.h"
-#include "ombus/ring_snapshot.h"
 #include "tools/command.h"
 #include "tools/cpu.h"
 #include "tools/pacer.h"
@@ -127,7 +126,7 @@ class Publishing {
   // Who waits for its own readers for longer than staleness, as a relay may, is evicted: said here
   // too, since the cure is here.
   void WarnOfEvictions() const {
-    const uint64_t evicted = Evictions() - evictions_before_;
+    const uint64_t evicted = producer_.evictions();
     if (evicted == 0) return;
     std::fprintf(
         stderr,
@@ -145,10 +144,6 @@ class Publishing {
   }
 
  private:
-  uint64_t Evictions() const {
-    const Result<RingSnapshot> ring = ReadRingSnapshot(producer_.name());
-    return ring.ok() ? ring->evictions : 0;
-  }
   // How many records may go now; sleeps when none may.
   uint64_t Wanted() {
     uint64_t wanted = options_.batch;
@@ -215,7 +210,6 @@ class Publishing {
   uint64_t shown_ns_, shown_sent_ = 0;
   uint64_t sent_ = 0, bytes_ = 0;
   bool seen_consumer_ = false;
-  uint64_t evictions_before_ = Evictions();
   PayloadHistogram sizes_;
 };
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "ring/base/errno_name.h"
 #include "tests/net/in_child.h"
 
 namespace ombus::net {

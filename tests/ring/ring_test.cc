@@ -339,6 +339,7 @@ TEST_F(RingTest, TryCopyOutLeavesAnEvictionToPoll) {
   Record record;
   EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEvicted);
+  EXPECT_EQ(producer->evictions(), 1u);
 }
 
 TEST_F(RingTest, TryPublishShortPublishesWhatFitsALineAndLeavesTheRestToTryPublish) {

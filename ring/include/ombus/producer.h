@@ -104,7 +104,8 @@ class OMBUS_API Producer {
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
   uint32_t live_consumers() const;                       // scans the lines
-  uint64_t min_tail() const;  // the slowest live consumer's, else head(); scans the lines
+  uint64_t min_tail() const;   // the slowest live consumer's, else head(); scans the lines
+  uint64_t evictions() const;  // how many times this handle has evicted a consumer
   // Whether another producer owns the stream now: nobody would read what is published here.
   bool superseded() const { return header_->epoch.load(std::memory_order_relaxed) != epoch_; }
   const std::string& name() const;
