@@ -493,12 +493,14 @@ TYPED_TEST(BackendConformance, TheSinkQueuesOperationsWhichTheNextTurnSubmits) {
 TYPED_TEST(BackendConformance, AnIdleTurnLastsAsLongAsItWasTold) {
   auto [fd, peer] = this->world_->NewPair();
   this->backend().Receive(this->Adopt(fd), 1);
-  // A new socket may cost a turn that ends early.
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(this->Turn(1'000).ok());
   for (const uint64_t timeout_ns : {uint64_t{50'000}, uint64_t{2'000'000}}) {
     const uint64_t start = this->backend().NowNs();
-    ASSERT_TRUE(this->Turn(timeout_ns).ok());
-    EXPECT_GE(this->backend().NowNs() - start, timeout_ns);
+    // Some turns may end early, for a new socket or a process that was stopped; not all.
+    int turns = 0;
+    for (uint64_t waited = 0; waited < timeout_ns; waited = this->backend().NowNs() - start) {
+      ASSERT_TRUE(this->Turn(timeout_ns - waited).ok());
+      ASSERT_LE(++turns, 10);
+    }
   }
   EXPECT_TRUE(this->seen_.all.empty());
 }
