@@ -13,6 +13,7 @@
 
 #include "net/epoll_backend.h"
 #include "net/socket.h"
+#include "ring/base/errno_name.h"
 #include "tests/net/real_world.h"
 #include "tests/net/sim_world.h"
 #ifdef OMBUS_HAVE_IOURING
