@@ -64,6 +64,10 @@ class RelayOn final : public Relay {
 
  private:
   Status Start() {
+    // Before this one is pinned: threads begin where the one that starts them may run.
+    if constexpr (requires { server_->StartThreads(); }) {
+      if (Status started = server_->StartThreads(); !started.ok()) return started;
+    }
     if (options_.cpu >= 0) {
       if (Status pinned = PinThisThread(options_.cpu); !pinned.ok()) return pinned;
     }
@@ -309,6 +313,7 @@ class RelayOn final : public Relay {
     stats_.burst = burst_.burst();
     stats_.clients = server_->client_count();
     stats_.server = server_->stats();
+    if constexpr (requires { server_->egress(); }) stats_.egress = server_->egress();
   }
 
   void TellEvents() {

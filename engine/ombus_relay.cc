@@ -35,12 +35,22 @@ ombus_relay_options Defaults() {
           .stream_wait_ms = from.stream_wait_ms,
           .flush_ms = from.flush_ms,
           .on_event = nullptr,
-          .event_context = nullptr};
+          .event_context = nullptr,
+          .egress_threads = from.egress_threads,
+          .egress_cpu_count = 0,
+          .egress_cpus = nullptr};
 }
 
 Status Check(const char* call, const ombus_relay_options& options) {
   if (options.stream == nullptr) {
     return InvalidArgument(call, "stream", "NULL; give its name, as \"/orders\"");
+  }
+  if (options.egress_cpu_count != 0 && options.egress_cpus == nullptr) {
+    return InvalidArgument(call, "egress_cpus", "NULL; give egress_cpu_count of them");
+  }
+  if (options.egress_cpu_count > options.egress_threads) {
+    return InvalidArgument(call, "egress_cpu_count " + std::to_string(options.egress_cpu_count),
+                           "one for each of egress_threads");
   }
   if (Status status =
           CheckChoice(call, "idle", options.idle, OMBUS_IDLE_SLEEP, "choose an OMBUS_IDLE_… value");
@@ -63,6 +73,8 @@ RelayOptions ToCpp(const ombus_relay_options& from) {
   to.on_end = static_cast<StreamEnd>(from.on_end);
   to.stream_wait_ms = from.stream_wait_ms;
   to.flush_ms = from.flush_ms;
+  to.egress_threads = from.egress_threads;
+  to.egress_cpus.assign(from.egress_cpus, from.egress_cpus + from.egress_cpu_count);
   if (from.on_event != nullptr) {
     to.on_event = [each = from.on_event, context = from.event_context](const ServerEvent& event) {
       each(static_cast<ombus_event_kind>(event.kind), event.text.c_str(), context);
@@ -111,6 +123,15 @@ ombus_relay_stats ToC(const RelayStats& from) {
           .turn_ns_max = from.turn_ns.max()};
 }
 
+// Gives f the relay's statistics, whose copy may need memory.
+template <typename F>
+ombus_status WithStats(const ombus_relay* relay, F&& f) noexcept {
+  if (relay == nullptr) return OMBUS_INVALID_ARGUMENT;
+  ombus_status result = OMBUS_RESOURCE_EXHAUSTED;
+  (void)RunGuarded([&] { result = f(Of(relay)->stats()); });
+  return result;
+}
+
 }  // namespace
 }  // namespace ombus::engine
 
@@ -143,15 +164,26 @@ void ombus_relay_stop(ombus_relay* relay) noexcept {
 void ombus_relay_destroy(ombus_relay* relay) noexcept { delete Of(relay); }
 
 ombus_status ombus_relay_get_stats(const ombus_relay* relay, ombus_relay_stats* stats) noexcept {
-  if (relay == nullptr) return OMBUS_INVALID_ARGUMENT;
-  return ombus::engine::FillStruct(stats, ombus::engine::kFirstStatsBytes,
-                                   ombus::engine::ToC(Of(relay)->stats()));
+  return ombus::engine::WithStats(relay, [&](const ombus::RelayStats& all) {
+    return ombus::engine::FillStruct(stats, ombus::engine::kFirstStatsBytes,
+                                     ombus::engine::ToC(all));
+  });
 }
 
 ombus_status ombus_relay_get_server_stats(const ombus_relay* relay,
                                           ombus_server_stats* stats) noexcept {
-  if (relay == nullptr) return OMBUS_INVALID_ARGUMENT;
-  return ombus::engine::FillServerStats(Of(relay)->stats().server, stats);
+  return ombus::engine::WithStats(relay, [&](const ombus::RelayStats& all) {
+    return ombus::engine::FillServerStats(all.server, stats);
+  });
+}
+
+ombus_status ombus_relay_get_egress_stats(const ombus_relay* relay, uint32_t thread,
+                                          ombus_server_stats* stats) noexcept {
+  return ombus::engine::WithStats(relay, [&](const ombus::RelayStats& all) {
+    return thread < all.egress.size()
+               ? ombus::engine::FillServerStats(all.egress[thread].server, stats)
+               : OMBUS_INVALID_ARGUMENT;
+  });
 }
 
 uint16_t ombus_relay_port(const ombus_relay* relay) noexcept {

@@ -19,25 +19,42 @@ Admission::Address Admission::Of(const sockaddr_storage& peer) {
   return {false, bits};
 }
 
-bool Admission::Enter(const Address& address) {
-  if (per_address_max_ == 0) return true;
-  uint32_t& count = counts_[address];
-  if (count >= per_address_max_) return false;
-  ++count;
-  return true;
+Admission::Answer Admission::Enter(const Address& address) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (total_max_ != 0 && total_ >= total_max_) return Answer::kFull;
+  if (per_address_max_ != 0) {
+    uint32_t& count = counts_[address];
+    if (count >= per_address_max_) return Answer::kAddressFull;
+    ++count;
+  }
+  ++total_;
+  return Answer::kIn;
+}
+
+void Admission::Depart() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (total_ != 0) --total_;
 }
 
 void Admission::Leave(const Address& address) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = counts_.find(address);
   if (found != counts_.end() && --found->second == 0) counts_.erase(found);
 }
 
+uint32_t Admission::total() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return total_;
+}
+
 uint32_t Admission::from(const Address& address) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = counts_.find(address);
   return found == counts_.end() ? 0 : found->second;
 }
 
 bool Admission::ShouldTell(uint64_t now_ns, uint64_t* untold) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (told_ns_ != 0 && now_ns - told_ns_ < kTellEveryNs) {
     ++untold_;
     return false;

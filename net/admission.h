@@ -7,7 +7,8 @@
 // Also how often a refusal is worth telling: a storm of strangers must not push out of the events
 // what an operator needs to see.
 //
-// Threads: one at a time.
+// Threads: any; servers that share their limits share one of these. A lock, taken where a
+// connection comes or goes.
 #ifndef OMBUS_NET_ADMISSION_H_
 #define OMBUS_NET_ADMISSION_H_
 
@@ -15,6 +16,7 @@
 
 #include <cstdint>
 #include <map>
+#include <mutex>
 #include <utility>
 
 namespace ombus::net {
@@ -26,11 +28,17 @@ class Admission {
   static Address Of(const sockaddr_storage& peer);
 
   // 0: no limit.
-  explicit Admission(uint32_t per_address_max) : per_address_max_(per_address_max) {}
+  Admission(uint32_t total_max, uint32_t per_address_max)
+      : total_max_(total_max), per_address_max_(per_address_max) {}
 
-  // Counts a connection in, unless its address has all it may have.
-  bool Enter(const Address& address);
+  enum class [[nodiscard]] Answer : uint8_t{kIn, kFull, kAddressFull};
+  // Counts a connection in, unless there are as many as may be, or its address has all it may have.
+  Answer Enter(const Address& address);
+  // Of one that was counted in: it is served no longer, which makes room for another in all.
+  void Depart();
+  // It is closed, which makes room for another from its address.
   void Leave(const Address& address);
+  uint32_t total() const;
   uint32_t from(const Address& address) const;
 
   // Whether to tell of a refusal now, and of how many that were not told since the last.
@@ -39,7 +47,9 @@ class Admission {
  private:
   static constexpr uint64_t kTellEveryNs = 1'000'000'000;
 
-  uint32_t per_address_max_;
+  const uint32_t total_max_, per_address_max_;
+  mutable std::mutex mutex_;  // over all that follows
+  uint32_t total_ = 0;
   std::map<Address, uint32_t> counts_;  // empty without a limit: who needs none pays nothing
   uint64_t told_ns_ = 0, untold_ = 0;
 };

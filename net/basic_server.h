@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@
 
 #include "net/backend.h"
 #include "net/io_options.h"
+#include "net/log_follower.h"
 #include "net/session_table.h"
 #include "net/socket.h"
 #include "ombus/server.h"
@@ -34,12 +36,25 @@ namespace ombus::net {
 // its peer reset the connection before it was accepted, and has no address any more.
 bool PrepareClientSocket(int fd, const ServerOptions& options, sockaddr_storage* peer);
 
+// What a server that sends from a SharedLog has in common with the others that do.
+struct SharedPart {
+  SharedLog* log = nullptr;  // outlives the server
+  uint32_t reader = 0;       // the server's number in it
+  std::shared_ptr<Admission> admission = nullptr;
+  // Of the one that accepts: true if another server takes the new connection.
+  std::function<bool(int fd)> deal = {};
+};
+
 template <Backend B>
 class BasicServer {
  public:
   // `listener` listens. The backend is for this server alone.
   static Result<std::unique_ptr<BasicServer>> Create(std::unique_ptr<B> backend, UniqueFd listener,
                                                      ServerOptions options);
+  // One of several over a log that another thread writes: each turn takes over what is there, and
+  // nobody calls Broadcast or BeginEpoch. It accepts if there is a listener.
+  static Result<std::unique_ptr<BasicServer>> Create(std::unique_ptr<B> backend, UniqueFd listener,
+                                                     ServerOptions options, SharedPart part);
   ~BasicServer() { backend_.reset(); }  // before the memory that it may still send from
   BasicServer(const BasicServer&) = delete;
   BasicServer& operator=(const BasicServer&) = delete;
@@ -77,6 +92,12 @@ class BasicServer {
     return table_.all_drained();
   }
 
+  // A connection that was accepted elsewhere.
+  void TakeClient(int fd);
+  // Of a shared log: whether there is more to take over than there was room for in the last turn.
+  bool behind() const { return follower_.has_value() && follower_->behind(table_); }
+  uint64_t head() const { return table_.log().head(); }
+
   // A turn that waits also ends when `fd` is readable; reading it is the caller's. Duplicated.
   Status WatchDescriptor(int fd);
   bool woken_by_descriptor() const { return woken_; }  // by the last turn
@@ -85,6 +106,7 @@ class BasicServer {
   void Shutdown(uint64_t timeout_ns, ByeReason why);
 
   uint32_t client_count() const { return table_.live(); }
+  uint32_t connected() const { return table_.connected(); }
   uint64_t heartbeats_received() const { return table_.heartbeats_received(); }
   uint16_t port() const { return port_; }
   const char* backend_name() const { return backend_->name(); }
@@ -111,8 +133,13 @@ class BasicServer {
   static constexpr uint32_t kQuietTurnsMax = 1024;  // then all sessions are looked at anyhow
   static constexpr uint64_t kAcceptPauseNs = 100'000'000;
 
-  BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options)
-      : table_(std::move(log), options), backend_(std::move(backend)) {}
+  BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options,
+              SharedPart part)
+      : table_(std::move(log), options, std::move(part.admission)),
+        backend_(std::move(backend)),
+        deal_(std::move(part.deal)) {
+    if (part.log != nullptr) follower_.emplace(part.log, part.reader);
+  }
 
   uint64_t Token(size_t slot) const {
     return uint64_t{const_cast<SessionTable&>(table_).at(slot).generation} << 32 | slot;
@@ -120,6 +147,7 @@ class BasicServer {
   uint64_t lag_of(bool least);
   [[gnu::cold, gnu::noinline]] BroadcastResult MakeRoomSlow(uint16_t size);
   [[gnu::cold, gnu::noinline]] void CutPinned(uint64_t needed);
+  uint64_t Follow(uint64_t timeout_ns);
   bool WantsSweep(uint64_t timeout_ns);
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
@@ -128,10 +156,10 @@ class BasicServer {
   void RunTimers();
   void EndDrains();
   bool FinishedAndDelivered(Session& session);
+  Status Listen(UniqueFd listener);
   void RegisterLog();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);
-  void Admit(UniqueFd fd);
   struct Refusal {
     ByeReason reason;
     std::string why;
@@ -146,6 +174,8 @@ class BasicServer {
 
   SessionTable table_;
   std::unique_ptr<B> backend_;
+  std::optional<LogFollower> follower_;  // where another thread broadcasts
+  std::function<bool(int)> deal_;
   SocketId listener_ = kNoSocket, watched_ = kNoSocket;
   uint16_t port_ = 0;
   bool watch_queued_ = false, woken_ = false;

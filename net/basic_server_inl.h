@@ -11,20 +11,39 @@ template <Backend B>
 Result<std::unique_ptr<BasicServer<B>>> BasicServer<B>::Create(std::unique_ptr<B> backend,
                                                                UniqueFd listener,
                                                                ServerOptions options) {
+  return Create(std::move(backend), std::move(listener), std::move(options), SharedPart{});
+}
+
+template <Backend B>
+Result<std::unique_ptr<BasicServer<B>>> BasicServer<B>::Create(std::unique_ptr<B> backend,
+                                                               UniqueFd listener,
+                                                               ServerOptions options,
+                                                               SharedPart part) {
   if (Status status = SessionTable::CheckOptions(&options); !status.ok()) return status;
-  if (Status status = PrepareListener(listener.get(), options.io); !status.ok()) return status;
-  Result<BroadcastLog> log = BroadcastLog::Create(options.log_bytes);
+  Result<BroadcastLog> log =
+      part.log != nullptr ? part.log->View() : BroadcastLog::Create(options.log_bytes);
   if (!log.ok()) return log.status();
   std::unique_ptr<BasicServer> server(
-      new BasicServer(std::move(backend), std::move(*log), options));
-  server->port_ = LocalPort(listener.get());
-  Result<SocketId> id = server->backend_->Adopt(listener.get());
+      new BasicServer(std::move(backend), std::move(*log), options, std::move(part)));
+  if (listener.ok()) {
+    if (Status status = server->Listen(std::move(listener)); !status.ok()) return status;
+  }
+  server->RegisterLog();
+  return server;
+}
+
+template <Backend B>
+Status BasicServer<B>::Listen(UniqueFd listener) {
+  if (Status status = PrepareListener(listener.get(), table_.options().io); !status.ok()) {
+    return status;
+  }
+  port_ = LocalPort(listener.get());
+  Result<SocketId> id = backend_->Adopt(listener.get());
   if (!id.ok()) return id.status();
   (void)listener.Release();
-  server->listener_ = *id;
-  server->RegisterLog();
-  server->backend_->Accept(server->listener_, kListenToken);
-  return server;
+  listener_ = *id;
+  backend_->Accept(listener_, kListenToken);
+  return Status();
 }
 
 // Both mappings where the memlock limit lets it, one where not: then only windows that cross the
@@ -133,6 +152,7 @@ template <Backend B>
 Status BasicServer<B>::Turn(uint64_t timeout_ns) {
   woken_ = false;
   completions_ = 0;
+  if (follower_.has_value()) timeout_ns = Follow(timeout_ns);
   if (watched_ != kNoSocket && timeout_ns != 0 && !watch_queued_) {
     watch_queued_ = true;
     backend_->PollIn(watched_, kWatchToken);
@@ -144,8 +164,20 @@ Status BasicServer<B>::Turn(uint64_t timeout_ns) {
   if (sweep || attention_) {
     table_.Refresh();
     CheckMarks();
+    if (follower_.has_value()) follower_->Report(table_);
   }
   return status;
+}
+
+// Takes over what another thread has broadcast, and returns how long the turn may wait then. Not
+// more at once than a client may well lag: it gets what is there in steps, with a send after each.
+template <Backend B>
+uint64_t BasicServer<B>::Follow(uint64_t timeout_ns) {
+  const uint64_t step =
+      std::min<uint64_t>(table_.options().turn_bytes_max, table_.lag_max() / 4 + 1);
+  const auto outcome =
+      follower_->Follow(&table_, step, [this](uint16_t size) { return MakeRoomSlow(size); });
+  return outcome == LogFollower::Outcome::kMore ? 0 : timeout_ns;
 }
 
 // Whether any session may have something to send that it had not before. A busy turn in which
@@ -272,16 +304,17 @@ void BasicServer<B>::OnCompletion(const Completion& done) {
 
 template <Backend B>
 void BasicServer<B>::OnAccepted(int result, bool more) {
-  if (result >= 0) {
-    Admit(UniqueFd(AboveStdio(result)));
-  } else {
+  if (result < 0) {
     OnAcceptFailed(-result);
+  } else if (shutting_down_ || !deal_ || !deal_(result)) {
+    TakeClient(result);
   }
   if (!more && !accept_paused_ && !shutting_down_) backend_->Accept(listener_, kListenToken);
 }
 
 template <Backend B>
-void BasicServer<B>::Admit(UniqueFd fd) {
+void BasicServer<B>::TakeClient(int accepted) {
+  UniqueFd fd(AboveStdio(accepted));
   sockaddr_storage peer;
   // Nobody came: as with ECONNABORTED.
   if (!PrepareClientSocket(fd.get(), table_.options(), &peer)) return;
@@ -296,6 +329,7 @@ void BasicServer<B>::Admit(UniqueFd fd) {
   ++table_.counters().clients_accepted;
   table_.TellOf(ServerEvent::Kind::kClientJoined, table_.at(slot), "joined");
   backend_->Receive(*id, Token(slot));
+  attention_ = true;
 }
 
 // Nothing, for who may stay: then it is counted in.
@@ -303,11 +337,16 @@ template <Backend B>
 std::optional<typename BasicServer<B>::Refusal> BasicServer<B>::WhyNot(
     const sockaddr_storage& peer) {
   if (shutting_down_) return Refusal{ByeReason::kShutdown, "this server shuts down"};
-  if (table_.connected() >= table_.options().max_clients) {
-    return Refusal{ByeReason::kFull, std::to_string(table_.connected()) +
-                                         " clients are connected; raise max_clients to serve more"};
+  switch (table_.admission().Enter(Admission::Of(peer))) {
+    case Admission::Answer::kIn:
+      return std::nullopt;
+    case Admission::Answer::kFull:
+      return Refusal{ByeReason::kFull,
+                     std::to_string(table_.options().max_clients) +
+                         " clients are connected; raise max_clients to serve more"};
+    case Admission::Answer::kAddressFull:
+      break;
   }
-  if (table_.admission().Enter(Admission::Of(peer))) return std::nullopt;
   return Refusal{ByeReason::kFull,
                  std::to_string(table_.options().max_clients_per_address) +
                      " clients are connected from this address; raise max_clients_per_address to "
@@ -374,6 +413,7 @@ void BasicServer<B>::OnReceived(size_t slot, const Completion& done) {
   Session& session = table_.at(slot);
   if (session.state == SessionState::kClosing) return;
   if (done.result > 0) {
+    if (follower_.has_value()) table_.NoteAhead(follower_->published());
     switch (table_.OnReceived(session, done.data, backend_->NowNs())) {
       case SessionTable::Verdict::kLeave:
         return Lost(slot, "left");
@@ -433,7 +473,7 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
         if (greeting || (late && session.state < SessionState::kClosing)) Close(slot);
         continue;
       }
-      const bool log_done = session.cursor == table_.log().head();
+      const bool log_done = session.cursor == table_.log().head() && !behind();
       const bool done = log_done && !session.sending && table_.OwnDone(session) &&
                         (session.extra == nullptr || !session.extra->hello_waits);
       if (late || (done && session.bye_queued && FinishedAndDelivered(session))) {

@@ -51,8 +51,14 @@ bool MapAt(std::byte* where, uint64_t bytes, int fd) {
 
 void BroadcastLog::Unmap::operator()(std::byte* memory) const { munmap(memory, length); }
 
-BroadcastLog::BroadcastLog(std::unique_ptr<std::byte, Unmap> memory, uint64_t bytes)
-    : memory_(std::move(memory)), bytes_(bytes), marks_(bytes / kMarkBytes + 2) {}
+BroadcastLog::BroadcastLog(std::shared_ptr<std::byte> memory, uint64_t bytes)
+    : memory_(std::move(memory)), bytes_(bytes), retained_(bytes), marks_(bytes / kMarkBytes + 2) {}
+
+BroadcastLog BroadcastLog::View(uint64_t reach) const {
+  BroadcastLog view = *this;
+  view.retained_ = std::min(reach + kLagMarginBytes, bytes_);
+  return view;
+}
 
 Result<BroadcastLog> BroadcastLog::Create(uint64_t bytes) {
   if (bytes > kLogBytesMax) {
@@ -74,7 +80,7 @@ Result<BroadcastLog> BroadcastLog::Create(uint64_t bytes) {
     close(fd);
     return MemoryError("mmap", bytes, error);
   }
-  std::unique_ptr<std::byte, Unmap> owned(memory, Unmap{2 * bytes});
+  std::shared_ptr<std::byte> owned(memory, Unmap{2 * bytes});
   const bool mapped = MapAt(memory, bytes, fd) && MapAt(memory + bytes, bytes, fd);
   const int error = errno;
   close(fd);

@@ -9,7 +9,11 @@
 // Invariant: the log does not know the cursors. Its owner makes sure before each Append that
 // head + frame - cursor <= bytes for every position still to be read, by a session or the kernel.
 //
-// Threads: one at a time. It is not for sharing between processes: the memory is private.
+// A view is a log over the same memory in which nothing is appended: it takes over what the log it
+// is of has encoded (net/shared_log.h).
+//
+// Threads: one at a time, for each view too. It is not for sharing between processes: the memory is
+// private.
 #ifndef OMBUS_NET_BROADCAST_LOG_H_
 #define OMBUS_NET_BROADCAST_LOG_H_
 
@@ -38,6 +42,7 @@ class BroadcastLog {
  public:
   // Rounds up to a power of two of at least kLogBytesMin. Allocates and faults in the memory.
   static Result<BroadcastLog> Create(uint64_t bytes);
+  BroadcastLog(BroadcastLog&&) = default;
 
   // Encodes one record at head. Does not check room: see the invariant. No call, no allocation.
   void Append(const Record& record) {
@@ -46,6 +51,21 @@ class BroadcastLog {
     EncodeFrame(memory_.get() + Index(head_), record);
     head_ += FrameBytes(record.size);
     last_wal_seq_ = record.wal_seq;
+    ++frames_;
+  }
+
+  // Another log over the same memory, as this one is now, that looks back at most `reach` bytes and
+  // what it takes to find a boundary there.
+  BroadcastLog View(uint64_t reach) const;
+  // In a view: the frame at head, which the other log has encoded there, and taking it over.
+  uint64_t NextBytes() const { return FrameBytes(LoadWord(memory_.get() + Index(head_)) >> 48); }
+  void TakeOver() {
+    const std::byte* frame = memory_.get() + Index(head_);
+    const uint64_t bytes = FrameBytes(LoadWord(frame) >> 48);
+    last_wal_seq_ = LoadWord(frame + 8);
+    if (head_ >= next_mark_) [[unlikely]]
+      AddMarkSlow(last_wal_seq_);
+    head_ += bytes;
     ++frames_;
   }
 
@@ -89,15 +109,17 @@ class BroadcastLog {
     void operator()(std::byte* memory) const;
   };
 
-  BroadcastLog(std::unique_ptr<std::byte, Unmap> memory, uint64_t bytes);
+  BroadcastLog(std::shared_ptr<std::byte> memory, uint64_t bytes);
+  BroadcastLog(const BroadcastLog&) = default;  // see View
   uint64_t Index(uint64_t position) const { return position & (bytes_ - 1); }
   const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
-  bool Retained(uint64_t position) const { return head_ - position <= bytes_; }
+  bool Retained(uint64_t position) const { return head_ - position <= retained_; }
   [[gnu::cold, gnu::noinline]] void AddMarkSlow(uint64_t wal_seq);
   Place NextAfter(Place at) const;
 
-  std::unique_ptr<std::byte, Unmap> memory_;
+  std::shared_ptr<std::byte> memory_;  // its views' too
   uint64_t bytes_;
+  uint64_t retained_;  // what lies further below head is not read any more
   uint64_t head_ = 0;
   uint64_t next_mark_ = 0;
   uint64_t frames_ = 0;

@@ -57,6 +57,7 @@ struct SessionExtra {
   ControlReader reader;
   Hello hello;
   bool hello_waits = false;        // for the next frame boundary
+  uint64_t answer_at = 0;          // and for the log's head to be there
   uint64_t epochs_told = 0;        // the number of the first epoch it has yet to be told of
   uint32_t hellos_unanswered = 0;  // or the answers are in own
   // A gap that has yet to be told, or that is told in own at gap_at and may be taken back.

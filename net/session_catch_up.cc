@@ -131,14 +131,16 @@ bool SessionTable::JoinLog(Session& session) {
   }
   // Of an epoch of which nothing was broadcast here the source alone knows how far it goes.
   const bool empty = start.position == end.position;
-  const bool over = empty ? !latest || extra.starved : extra.catch_next > last;
+  // What it has of records that are yet to come here must not be sent twice.
+  const bool source_ahead = latest && (empty ? behind() : extra.catch_next > last + 1);
+  const bool over = !source_ahead && (empty ? !latest || extra.starved : extra.catch_next > last);
   // From its beginning on: whatever that is.
-  const bool whole = extra.catch_next == 0 && log_.head() - start.position <= lag_max() / 2;
+  const bool whole = extra.catch_next == 0 && log_.head() - start.position <= reach();
   const auto found = over ? std::optional(end)
                      : whole
                          ? std::optional(BroadcastLog::Place{start.position, start.frame})
                          : log_.Find(extra.catch_next, {start.position, start.frame}, end.position);
-  if (found.has_value() && log_.head() - found->position <= lag_max() / 2) {
+  if (found.has_value() && log_.head() - found->position <= reach()) {
     GoLive(session, *found);
     return true;
   }
@@ -190,7 +192,7 @@ void SessionTable::GiveUpCatchUp(Session& session) {
 void SessionTable::WatchCatchUp(Session& session, uint64_t now_ns) {
   SessionExtra& extra = *session.extra;
   NeedTimer(now_ns + kStarvedLookNs);
-  if (!extra.starved || session.sending) {
+  if (!extra.starved || session.sending || behind()) {
     extra.starved_ns = 0;
   } else if (extra.starved_ns == 0) {
     extra.starved_ns = now_ns;

@@ -60,7 +60,13 @@ void SessionTable::BeginEpoch(uint64_t epoch, bool whole) {
   if (log_.head() > log_.bytes()) epochs_.ForgetBefore(log_.head() - log_.bytes());
 }
 
-// At a boundary: answers HELLO.
+// At a boundary. Who is not answered yet takes no notice of what comes before the answer: it goes
+// along with the head, and nobody waits for it.
+void SessionTable::AnswerHello(Session& session) {
+  if (log_.head() >= session.extra->answer_at) return Welcome(session);
+  Reposition(session, {log_.head(), log_.frames()});
+}
+
 void SessionTable::Welcome(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.hello_waits = false;
@@ -102,7 +108,7 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
 // would cut it.
 Gap SessionTable::Resume(Session& session, bool may_catch_up) {
   const Hello& hello = session.extra->hello;
-  const uint64_t head = log_.head(), reach = lag_max() / 2;
+  const uint64_t head = log_.head();
   const auto number = epochs_.Find(hello.epoch);
   BroadcastLog::Place begin, end{head, log_.frames()};
   if (number.has_value()) {
@@ -116,7 +122,7 @@ Gap SessionTable::Resume(Session& session, bool may_catch_up) {
     const bool empty = begin.position == end.position;
     auto found = log_.Find(hello.resume_from, begin, end.position);
     if (hello.resume_from > last || empty) found = end;
-    const bool here = found.has_value() && head - found->position <= reach;
+    const bool here = found.has_value() && head - found->position <= reach();
     // Of an epoch of which nothing has been broadcast here the source may have more.
     const bool source_first = empty && *number + 1 == epochs_.count();
     if (may_catch_up && options_.catch_up != nullptr && (!here || source_first)) {
@@ -129,7 +135,7 @@ Gap SessionTable::Resume(Session& session, bool may_catch_up) {
       return {};
     }
   }
-  auto oldest = log_.Oldest(reach);
+  auto oldest = log_.Oldest(reach());
   if (oldest.has_value() && oldest->position < begin.position) oldest = begin;
   // Nothing old enough to go back to, nothing to repeat: on from the head.
   if (!oldest.has_value() || oldest->position == head) oldest = {head, log_.frames()};

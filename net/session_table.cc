@@ -64,12 +64,16 @@ Status SessionTable::CheckOptions(ServerOptions* options) {
   return CheckSlowOptions(*options);
 }
 
-SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options)
+SessionTable::SessionTable(BroadcastLog log, const ServerOptions& options,
+                           std::shared_ptr<Admission> admission)
     : log_(std::move(log)),
       epochs_(options.epoch),
       options_(options),
       turn_bytes_max_(options.turn_bytes_max),
-      admission_(options.max_clients_per_address) {
+      admission_(std::move(admission)) {
+  if (admission_ == nullptr) {
+    admission_ = std::make_shared<Admission>(options.max_clients, options.max_clients_per_address);
+  }
   limit_ = lag_max();
   for (const uint64_t mark : {options_.soft_lag_bytes, options_.hard_lag_bytes}) {
     if (mark != 0) mark_bytes_ = std::min(mark_bytes_, mark);
@@ -119,7 +123,7 @@ void SessionTable::StartLive(Session& session) {
 
 void SessionTable::Free(size_t slot) {
   Session& session = sessions_[slot];
-  admission_.Leave(Admission::Of(PeerAddress(session)));
+  admission_->Leave(Admission::Of(PeerAddress(session)));
   session.extra.reset();
   session.state = SessionState::kFree;
   ++session.generation;
@@ -160,7 +164,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
         extra.skip_waits = extra.epoch_cut = false;
       }
       if (extra.skip_waits) TellSkip(session);
-      if (extra.hello_waits) Welcome(session);
+      if (extra.hello_waits) AnswerHello(session);
     }
   }
   session.sending_own = true;
@@ -248,6 +252,7 @@ SessionTable::Verdict SessionTable::OnHello(Session& session, const Frame& frame
   }
   extra.hello = hello;
   extra.hello_waits = true;
+  extra.answer_at = hello.resume_from != 0 ? ahead_ : 0;
   AgreeOnHeartbeats(extra, hello.heartbeat_ms, now_ns);
   if (session.state == SessionState::kGreeting) {
     --greeting_;
@@ -277,6 +282,9 @@ void SessionTable::Leave(Session& session) {
   if (session.state == SessionState::kDraining) {
     --draining_;
     return;
+  }
+  if (session.state < SessionState::kDraining && session.state != SessionState::kFree) {
+    admission_->Depart();
   }
   if (session.state == SessionState::kGreeting) {
     --greeting_;
@@ -313,6 +321,7 @@ void SessionTable::Refresh() {
             (session.extra != nullptr &&
              (!OwnDone(session) || session.extra->hello_waits || session.extra->skip_waits));
   }
+  held_ = lowest;
   if (lowest == ~uint64_t{0}) {
     // Nobody holds the log; only the first record of an epoch, yet to come, is to be seen.
     limit_ = epochs_.latest().first_wal_seq.has_value() ? lowest : log_.head() + log_.bytes();

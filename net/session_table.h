@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,7 +31,9 @@ namespace ombus::net {
 
 class SessionTable {
  public:
-  SessionTable(BroadcastLog log, const ServerOptions& options);
+  // With its own limits of how many may come, or with those it shares with others.
+  SessionTable(BroadcastLog log, const ServerOptions& options,
+               std::shared_ptr<Admission> admission = nullptr);
 
   // Checks the options and fills in what is 0.
   static Status CheckOptions(ServerOptions* options);
@@ -40,9 +43,11 @@ class SessionTable {
   const BroadcastLog& log() const { return log_; }
   uint64_t limit() const { return limit_; }
   uint64_t lag_max() const { return options_.client_lag_bytes_max; }
+  // How far back a client may resume, or find back into the log.
+  uint64_t reach() const { return lag_max() / 2; }
   uint32_t live() const { return live_; }
   uint32_t connected() const { return live_ + greeting_; }  // who is neither draining nor closing
-  Admission& admission() { return admission_; }
+  Admission& admission() { return *admission_; }
   uint64_t heartbeats_received() const { return heartbeats_received_; }
   size_t slots() const { return sessions_.size(); }
   Session& at(size_t slot) { return sessions_[slot]; }
@@ -78,6 +83,11 @@ class SessionTable {
   // What a client sent. kEnd has already begun the drain.
   Verdict OnReceived(Session& session, std::span<const std::byte> data, uint64_t now_ns);
 
+  // How far the log goes that this one takes over; 0 where it is its own. A client that resumes may
+  // have been there with another server, and is answered when this log is there too.
+  void NoteAhead(uint64_t head) { ahead_ = head; }
+  bool behind() const { return log_.head() < ahead_; }
+
   // Deadlines of sessions: the owner calls OnTimer for each of them after RestartTimer, once
   // timer_ns() is over. Not empty: it has to go, and why.
   uint64_t timer_ns() const { return timer_ns_; }
@@ -87,6 +97,11 @@ class SessionTable {
   // Looks at every cursor: limit(), min_lag, whether all is sent.
   void Refresh();
   bool all_drained() const { return all_drained_; }  // as of the last Refresh and no Append since
+  // As of the last Refresh: what lies further below is neither read any more, nor by the kernel,
+  // but for a boundary within kLagMarginBytes.
+  uint64_t reads_from() const {
+    return std::min(held_, log_.head() - std::min(log_.head(), reach()));
+  }
   // Whether the kernel still reads log memory below `position`, or frames that a session with a
   // cursor below it has of its own: neither may be freed or written over.
   bool InFlightBelow(uint64_t position) const;
@@ -130,6 +145,7 @@ class SessionTable {
   std::span<const std::byte> LogWindow(Session& session, uint64_t max);
   void TellEpoch(Session& session);
   void NoteEpochFirst();
+  void AnswerHello(Session& session);
   void Welcome(Session& session);
   Gap Resume(Session& session, bool may_catch_up);
   void TellPlace(Session& session, const Gap& gap);
@@ -171,6 +187,8 @@ class SessionTable {
   ServerOptions options_;
   uint64_t turn_bytes_max_;
   uint64_t limit_ = ~uint64_t{0};
+  uint64_t ahead_ = 0;
+  uint64_t held_ = 0;  // the lowest cursor; all bits set where nobody holds the log
   bool all_drained_ = true;
   uint32_t live_ = 0, draining_ = 0, greeting_ = 0;
   uint32_t catching_up_ = 0;  // of live_
@@ -178,7 +196,7 @@ class SessionTable {
   uint64_t mark_bytes_ = ~uint64_t{0};  // the lower of the marks
   bool over_mark_ = false;
   uint64_t timer_ns_ = kForeverNs;  // when a session has something due, at the earliest
-  Admission admission_;
+  std::shared_ptr<Admission> admission_;
   uint64_t heartbeats_received_ = 0;
   DrainLog drains_;  // before the sessions, which hold its chunks
   std::vector<Session> sessions_;

@@ -59,6 +59,8 @@ FlagTable FlagsOf(Options* o) {
        Number{&b->tcp_iters, 1, 1'000'000'000}},
       {"clients", "N", "TCP clients; 1 unless given, of slow-clients 64",
        Number32{&b->clients, 1, 1024}},
+      {"egress-threads", "N", "of relay, which share its clients; 0: its own thread serves them",
+       Number32{&b->egress_threads, 0, 64}},
       {"size", "BYTES", "payload", Number32{&b->size, 16, 65535}},
       {"capacity", "N", "slots of the ring, a power of two", Number32{&b->capacity}},
       {"runs", "N", "of which the median counts", Number32{&b->runs, 1, 1000}},

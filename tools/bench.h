@@ -22,8 +22,9 @@ struct BenchOptions {
   uint64_t shm_iters = 2'000'000;
   uint32_t shm_batch = 1;
   uint64_t tcp_iters = 1'000'000;
-  uint32_t clients = 0;  // 0: what the mode takes
-  uint32_t size = 64;    // payload bytes
+  uint32_t clients = 0;         // 0: what the mode takes
+  uint32_t egress_threads = 0;  // relay: that share the clients
+  uint32_t size = 64;           // payload bytes
   uint32_t runs = 5;
   std::vector<int> cpus = {0, 1};
   uint32_t capacity = 4096;

@@ -118,6 +118,7 @@ Status RunRelayPart(const BenchOptions& options, Meeting& meeting) {
   relay_options.wait_clients = options.clients;
   relay_options.on_end = StreamEnd::kExit;
   relay_options.idle = IdleStrategy::kBusy;
+  relay_options.egress_threads = options.egress_threads;
   auto relay = Relay::Create(relay_options);
   if (!relay.ok()) return relay.status();
   meeting.port.store((*relay)->port(), std::memory_order_release);
@@ -182,7 +183,11 @@ Result<BenchResult> BenchTcp(const BenchOptions& options) {
 }
 
 Result<BenchResult> BenchRelay(const BenchOptions& options) {
-  BenchResult result{"relay", Setting(options) + ", producer, ring, relay and TCP, lossless", {}};
+  std::string setting = Setting(options) + ", producer, ring, relay and TCP, lossless";
+  if (options.egress_threads > 1) {
+    setting += ", " + std::to_string(options.egress_threads) + " egress threads";
+  }
+  BenchResult result{"relay", setting, {}};
   for (uint32_t run = 0; run < options.runs; ++run) {
     BenchProcesses processes;
     const uint64_t deadline = NowNs() + options.timeout_ns;

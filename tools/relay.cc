@@ -1,4 +1,4 @@
-// ombus relay: one thread per stream, each a relay of its own.
+// ombus relay: one thread per stream, each a relay of its own, and egress threads where asked for.
 #include "ombus/relay.h"
 
 #include <pthread.h>
@@ -52,6 +52,12 @@ FlagTable FlagsOf(Options* o) {
        "where; a port alone is on 127.0.0.1, port 0 any free one (default 127.0.0.1:0)",
        &o->listens},
       {"cpu", "N[,M]", "pin the relay threads, one cpu per stream", CpuList{&o->cpus}},
+      {"egress-threads", "N",
+       "so many threads more per stream share its clients; 0 and 1: the relay's own serves them",
+       Number32{&o->relay.egress_threads, 0, 64}},
+      {"egress-cpus", "N[,M]",
+       "pin those, one cpu each; for all streams, or one list per stream in turn",
+       CpuList{&o->relay.egress_cpus}},
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"idle", "WORD", "busy, backoff or sleep", Choice{&o->idle, {"busy", "backoff", "sleep"}}},
       {"wait-clients", "N", "join the ring only when N clients are connected",
@@ -166,6 +172,13 @@ Status CreateLane(const Options& options, size_t i, Lane* lane) {
   relay_options.server.address = address->host;
   relay_options.server.port = address->port;
   if (!options.cpus.empty()) relay_options.cpu = options.cpus[i % options.cpus.size()];
+  // One list for all streams, or the streams' lists one after the other.
+  std::vector<int>& egress = relay_options.egress_cpus;
+  const size_t threads = relay_options.egress_threads;
+  if (egress.size() == threads * options.streams.size()) {
+    const auto from = egress.begin() + static_cast<ptrdiff_t>(i * threads);
+    egress = std::vector<int>(from, from + static_cast<ptrdiff_t>(threads));
+  }
   const std::string prefix = options.streams.size() > 1 ? options.streams[i] + ": " : "";
   relay_options.on_event = [prefix](const ServerEvent& event) {
     std::fprintf(stderr, "%s%s\n", prefix.c_str(), event.text.c_str());
@@ -174,10 +187,13 @@ Status CreateLane(const Options& options, size_t i, Lane* lane) {
   if (!relay.ok()) return relay.status();
   lane->relay = std::move(*relay);
   address->port = lane->relay->port();
-  const std::string cpu =
+  std::string where =
       relay_options.cpu < 0 ? "any cpu" : "cpu " + std::to_string(relay_options.cpu);
+  if (const uint32_t threads = relay_options.egress_threads; threads > 1) {
+    where += ", " + std::to_string(threads) + " egress threads";
+  }
   std::printf("listening on %s for %s, %s, %s\n", FormatHostPort(*address).c_str(),
-              options.streams[i].c_str(), lane->relay->backend_name(), cpu.c_str());
+              options.streams[i].c_str(), lane->relay->backend_name(), where.c_str());
   return {};
 }
 
@@ -207,6 +223,15 @@ void PrintStats(const std::string& stream, const RelayStats& stats) {
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(99.9))).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.max())).c_str());
+  for (size_t i = 0; i < stats.egress.size(); ++i) {
+    const EgressStats& one = stats.egress[i];
+    std::fprintf(stderr, "%s: egress thread %zu: %u clients (%s deliveries, %s), slow clients %s\n",
+                 stream.c_str(), i, one.clients, WithThousands(one.server.frames_delivered).c_str(),
+                 HumanBytes(static_cast<double>(one.server.bytes_sent)).c_str(),
+                 WithThousands(one.server.slow_client_warnings + one.server.slow_client_skips +
+                               one.server.slow_client_drops)
+                     .c_str());
+  }
 }
 
 // Tells at once of each relay that has returned since the last call: the others go on, and nobody

@@ -272,24 +272,30 @@ TEST_P(NoMemoryOn, InServerAndClientsIsAnError) {
 }
 
 TEST_P(NoMemoryOn, InARelayIsAnError) {
-  const uint64_t tried = RefuseEachIn([&] {
-    const ombus_server_options server = ServerOptions();
-    ombus_relay_options options;
-    ombus_relay_options_init(&options, sizeof options);
-    options.stream = name_.c_str();
-    options.server = &server;
-    options.on_end = OMBUS_STREAM_END_EXIT;
-    options.stream_wait_ms = 0;
-    options.flush_ms = 1;
-    ombus_error error = {};
-    ombus_relay* relay = ombus_relay_create(&options, &error);
-    ExpectMadeOrNoMemory(relay, error);
-    if (relay == nullptr) return;
-    (void)ombus_relay_run(relay, &error);  // there is no such stream
-    EXPECT_NE(error.code, OMBUS_OK);
-    ombus_relay_destroy(relay);
-  });
-  EXPECT_GT(tried, 10u);
+  for (const uint32_t threads : {0, 2}) {
+    SCOPED_TRACE(std::to_string(threads) + " egress threads");
+    const uint64_t tried = RefuseEachIn([&] {
+      const ombus_server_options server = ServerOptions();
+      ombus_relay_options options;
+      ombus_relay_options_init(&options, sizeof options);
+      options.stream = name_.c_str();
+      options.server = &server;
+      options.on_end = OMBUS_STREAM_END_EXIT;
+      options.stream_wait_ms = 0;
+      options.flush_ms = 1;
+      options.egress_threads = threads;
+      ombus_error error = {};
+      ombus_relay* relay = ombus_relay_create(&options, &error);
+      ExpectMadeOrNoMemory(relay, error);
+      if (relay == nullptr) return;
+      // There is no such stream. Not with threads beside this one: what is counted here is not for
+      // several.
+      if (threads == 0) (void)ombus_relay_run(relay, &error);
+      EXPECT_EQ(error.code == OMBUS_OK, threads != 0);
+      ombus_relay_destroy(relay);
+    });
+    EXPECT_GT(tried, 10u);
+  }
 }
 
 TEST_F(NoMemory, InLibombusStreamAndEndpointIsACode) {

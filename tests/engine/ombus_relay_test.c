@@ -66,6 +66,25 @@ static void bad_options_are_refused_by_name(void) {
   CHECK(ombus_relay_create(&options, &error) == NULL);
   CHECK_EQ(error.code, OMBUS_INVALID_ARGUMENT);
   options = relay_options(&server);
+  CHECK_EQ(options.egress_threads, 0);
+  options.egress_threads = 65;
+  CHECK(ombus_relay_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "egress_threads \"65\"");
+  options.egress_threads = 2;
+  options.egress_cpu_count = 2;
+  CHECK(ombus_relay_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "egress_cpus: EINVAL; NULL");
+  const int32_t cpus[3] = {0, 1 << 30, 0};
+  options.egress_cpus = cpus;
+  CHECK(ombus_relay_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "egress_cpus \"1073741824\"");
+  options.egress_cpu_count = 3;
+  CHECK(ombus_relay_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "egress_cpu_count 3");
+  options.egress_cpu_count = 1;
+  CHECK(ombus_relay_create(&options, &error) == NULL);
+  CHECK_SAYS(error.message, "egress_cpus of 1");
+  options = relay_options(&server);
   server.size = 3;
   CHECK(ombus_relay_create(&options, &error) == NULL);
   CHECK_SAYS(error.message, "options.size 3");
@@ -81,6 +100,7 @@ static void calls_without_a_relay_are_refused(void) {
   ombus_relay_destroy(NULL);
   CHECK_EQ(ombus_relay_get_stats(NULL, &stats), OMBUS_INVALID_ARGUMENT);
   CHECK_EQ(ombus_relay_get_server_stats(NULL, &server_stats), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_relay_get_egress_stats(NULL, 0, &server_stats), OMBUS_INVALID_ARGUMENT);
   CHECK_EQ(ombus_relay_port(NULL), 0);
   CHECK_EQ(ombus_relay_backend_name(NULL)[0], '\0');
 
@@ -99,7 +119,7 @@ static void calls_without_a_relay_are_refused(void) {
   ombus_relay_destroy(relay);
 }
 
-static void records_pass_from_producer_to_client_and_the_relay_ends_with_them(void) {
+static void records_pass_from_producer_to_client(uint32_t egress_threads) {
   ombus_producer_options produce = producer_options();
   produce.capacity = 4096;
   ombus_producer* producer = new_producer(&produce);
@@ -108,6 +128,7 @@ static void records_pass_from_producer_to_client_and_the_relay_ends_with_them(vo
   ombus_relay_options options = relay_options(&serve);
   options.on_event = count_event;
   options.event_context = &self;
+  options.egress_threads = egress_threads;
   ombus_error error;
   self.relay = ombus_relay_create(&options, &error);
   REQUIRE(self.relay != NULL);
@@ -137,9 +158,22 @@ static void records_pass_from_producer_to_client_and_the_relay_ends_with_them(vo
   ombus_server_stats server_stats = {.size = sizeof server_stats};
   CHECK_EQ(ombus_relay_get_server_stats(self.relay, &server_stats), OMBUS_OK);
   CHECK_EQ(server_stats.records_broadcast, 1000);
+  for (uint32_t i = 0; i < egress_threads; ++i) {
+    CHECK_EQ(ombus_relay_get_egress_stats(self.relay, i, &server_stats), OMBUS_OK);
+    CHECK_EQ(server_stats.records_broadcast, 1000);
+    CHECK_EQ(server_stats.clients_accepted, i == 0 ? 1 : 0);
+  }
+  CHECK_EQ(ombus_relay_get_egress_stats(self.relay, egress_threads, &server_stats),
+           OMBUS_INVALID_ARGUMENT);
   ombus_client_close(client);
   ombus_relay_destroy(self.relay);
 }
+
+static void records_pass_from_producer_to_client_and_the_relay_ends_with_them(void) {
+  records_pass_from_producer_to_client(0);
+}
+
+static void so_they_do_with_egress_threads(void) { records_pass_from_producer_to_client(2); }
 
 static void a_relay_stops_when_asked_to_from_another_thread(void) {
   const ombus_server_options serve = server_options();
@@ -173,6 +207,7 @@ static void tests(void) {
   RUN(bad_options_are_refused_by_name);
   RUN(calls_without_a_relay_are_refused);
   RUN(records_pass_from_producer_to_client_and_the_relay_ends_with_them);
+  RUN(so_they_do_with_egress_threads);
   RUN(a_relay_stops_when_asked_to_from_another_thread);
   RUN(a_stream_that_never_comes_is_an_error_with_its_name);
 }

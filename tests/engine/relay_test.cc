@@ -1,4 +1,5 @@
-// The relay end to end in one process: producer, relay and TCP clients, on both back ends.
+// The relay end to end in one process: producer, relay and TCP clients, on both back ends, in one
+// thread and with egress threads.
 #include "ombus/relay.h"
 
 #include <gmock/gmock.h>
@@ -20,10 +21,15 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class RelayTest : public ::testing::TestWithParam<BackendChoice> {
+struct Ways {
+  BackendChoice backend;
+  uint32_t egress_threads;
+};
+
+class RelayTest : public ::testing::TestWithParam<Ways> {
  protected:
   void SetUp() override {
-    if (GetParam() != BackendChoice::kUring) return;
+    if (GetParam().backend != BackendChoice::kUring) return;
     const Status uring = net::ChooseBackend(BackendChoice::kUring, nullptr).status();
     if (!uring.ok()) GTEST_SKIP() << uring.message();
   }
@@ -31,7 +37,8 @@ class RelayTest : public ::testing::TestWithParam<BackendChoice> {
 
   void StartRelay(RelayOptions options = {}) {
     options.stream = stream_.name();
-    options.server.backend = GetParam();
+    options.server.backend = GetParam().backend;
+    options.egress_threads = GetParam().egress_threads;
     options.on_event = [this](const ServerEvent& event) {
       const std::lock_guard<std::mutex> lock(mutex_);
       events_.push_back(event.text);
@@ -40,7 +47,7 @@ class RelayTest : public ::testing::TestWithParam<BackendChoice> {
     ASSERT_TRUE(relay.ok()) << relay.status().message();
     relay_ = std::move(*relay);
     EXPECT_STREQ(relay_->backend_name(),
-                 GetParam() == BackendChoice::kUring ? "io_uring" : "epoll");
+                 GetParam().backend == BackendChoice::kUring ? "io_uring" : "epoll");
     thread_ = std::thread([this] { status_ = relay_->Run(); });
   }
   void StopRelay() {
@@ -93,11 +100,16 @@ class RelayTest : public ::testing::TestWithParam<BackendChoice> {
   Status status_;
 };
 
-INSTANTIATE_TEST_SUITE_P(BackEnds, RelayTest,
-                         ::testing::Values(BackendChoice::kEpoll, BackendChoice::kUring),
-                         [](const auto& info) {
-                           return info.param == BackendChoice::kUring ? "IoUring" : "Epoll";
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    BackEnds, RelayTest,
+    ::testing::Values(Ways{BackendChoice::kEpoll, 0}, Ways{BackendChoice::kUring, 0},
+                      Ways{BackendChoice::kEpoll, 2}, Ways{BackendChoice::kUring, 2},
+                      Ways{BackendChoice::kUring, 3}),
+    [](const auto& info) {
+      const uint32_t threads = info.param.egress_threads;
+      return (info.param.backend == BackendChoice::kUring ? "IoUring" : "Epoll") +
+             (threads == 0 ? "" : "With" + std::to_string(threads));
+    });
 
 RelayOptions Lossless(uint32_t wait_clients, IdleStrategy idle = IdleStrategy::kSleep) {
   RelayOptions options;
@@ -244,7 +256,7 @@ TEST_P(RelayTest, APortInUseIsAnErrorThatNamesIt) {
   StartRelay();
   RelayOptions options;
   options.stream = stream_.name();
-  options.server.backend = GetParam();
+  options.server.backend = GetParam().backend;
   options.server.port = relay_->port();
   const Status status = Relay::Create(options).status();
   EXPECT_EQ(status.code(), StatusCode::kAlreadyExists);

@@ -1,15 +1,18 @@
 // The server over the simulator: many seeds of short sends, full sockets, resets, late, lost and
 // cancelled completions, queues that are full and buffers that ran out, under every policy and with
 // any marks. Every client reads a gap-free run of exact frames, or is told: by a GAP that names
-// what is missing, by the warning before a jump, or by the end of its stream.
+// what is missing, by the warning before a jump, or by the end of its stream. So do the clients of
+// several servers over one log, whatever turn of theirs comes when.
 //
 // OMBUS_SIM_SEEDS says how many seeds (the long form: 10000), OMBUS_SIM_FIRST where they begin.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 #include <random>
 
 #include "net/basic_server.h"
+#include "net/shared_log.h"
 #include "net/sim_backend.h"
 #include "net/sim_network.h"
 #include "tests/net/frame_store.h"
@@ -208,7 +211,18 @@ struct SimClient {
 
 class SimRun {
  public:
-  explicit SimRun(uint64_t seed) : random_(seed), network_(1024 << random_() % 4) { Start(seed); }
+  // So many servers share a log; 0: one with its own.
+  SimRun(uint64_t seed, uint32_t sharers) : random_(seed), network_(1024 << random_() % 4) {
+    listener_ = network_.NewListener();
+    const SimOptions sim = RandomFaults(seed);
+    options_ = RandomOptions();
+    if (sharers == 0) {
+      Add(BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim),
+                                          UniqueFd(listener_), options_));
+    } else {
+      StartSharers(sim, sharers);
+    }
+  }
 
   void Run() {
     for (int step = 0; step < 600 && !testing::Test::HasFatalFailure(); ++step) Step();
@@ -278,14 +292,31 @@ class SimRun {
     return options;
   }
 
-  void Start(uint64_t seed) {
-    listener_ = network_.NewListener();
-    const SimOptions sim = RandomFaults(seed);
-    options_ = RandomOptions();
-    auto made = BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim),
-                                                UniqueFd(listener_), options_);
+  void Add(Result<std::unique_ptr<BasicServer<SimBackend>>> made) {
     ASSERT_TRUE(made.ok()) << made.status().message();
-    server_ = std::move(*made);
+    servers_.push_back(std::move(*made));
+  }
+
+  void StartSharers(SimOptions sim, uint32_t sharers) {
+    options_.heartbeat_ms = 0;  // else one of them always has a heartbeat on its way
+    ASSERT_TRUE(SessionTable::CheckOptions(&options_).ok());
+    auto log = SharedLog::Create(options_, sharers);
+    ASSERT_TRUE(log.ok()) << log.status().message();
+    log_ = std::move(*log);
+    const auto admission = std::make_shared<Admission>(options_.max_clients, 0);
+    for (uint32_t i = 0; i < sharers; ++i, ++sim.seed) {
+      SharedPart part{.log = log_.get(), .reader = i, .admission = admission};
+      if (i == 0) {
+        part.deal = [this](int fd) {
+          const uint64_t to = Below(servers_.size());
+          if (to != 0) servers_[to]->TakeClient(fd);
+          return to != 0;
+        };
+      }
+      Add(BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim),
+                                          i == 0 ? UniqueFd(listener_) : UniqueFd(), options_,
+                                          std::move(part)));
+    }
   }
 
   void Step() {
@@ -307,6 +338,7 @@ class SimRun {
   void Connect() {
     const int fd = network_.NewSocket();
     ASSERT_EQ(network_.Connect(fd, network_.AddressOf(listener_)), 0);
+    if (log_ != nullptr) log_->Publish();  // nobody can have had what no server could see
     const bool hello = options_.require_hello || Chance(2);
     const uint64_t epoch = 1 + (Chance(2) ? epochs_.size() - 1 : Below(epochs_.size()));
     const SimEpoch& named = epochs_[epoch - 1];
@@ -328,7 +360,8 @@ class SimRun {
     const bool whole = !Chance(3);
     const uint64_t first = whole ? 1 : 2 + Below(50);
     epochs_.push_back({.first = first, .next = first, .whole = whole});
-    server_->BeginEpoch(epochs_.size(), whole);
+    if (log_ != nullptr) log_->BeginEpoch(epochs_.size(), whole);
+    if (log_ == nullptr) servers_[0]->BeginEpoch(epochs_.size(), whole);
   }
 
   void Broadcast(size_t size) {
@@ -339,12 +372,43 @@ class SimRun {
                            .payload = payload.data(),
                            .size = static_cast<uint16_t>(size),
                            .type = static_cast<uint8_t>(epochs_.size())};
-    if (server_->Broadcast(record) != BroadcastResult::kOk) return;
-    if (store_ != nullptr) store_->Append(epochs_.size(), record);
+    const BroadcastResult result =
+        log_ != nullptr ? log_->Broadcast(record) : servers_[0]->Broadcast(record);
+    if (result != BroadcastResult::kOk) return;
+    if (store_ == nullptr) return void(++next);
+    // The source has no more than the log.
+    if (log_ != nullptr) log_->Publish();
+    store_->Append(epochs_.size(), record);
     ++next;
   }
 
-  void Turn() { ASSERT_TRUE(server_->Turn(Chance(4) ? Below(1'000'000) : 0).ok()); }
+  // Sharers take their turns when they like.
+  void Turn() {
+    if (log_ != nullptr && Chance(2)) log_->Publish();
+    for (auto& server : servers_) {
+      if (log_ != nullptr && !Chance(8 >> Below(4))) continue;
+      ASSERT_TRUE(server->Turn(Chance(4) ? Below(1'000'000) : 0).ok());
+    }
+  }
+  void TurnAll() {
+    if (log_ != nullptr) log_->Publish();
+    for (auto& server : servers_) ASSERT_TRUE(server->Turn(1'000'000).ok());
+  }
+  bool AllDrained() {
+    if (log_ != nullptr && !log_->Drained()) return false;
+    return std::all_of(servers_.begin(), servers_.end(),
+                       [](auto& server) { return server->all_drained(); });
+  }
+  uint64_t Sum(uint64_t ServerStats::*counter) {
+    uint64_t sum = 0;
+    for (auto& server : servers_) sum += server->stats().*counter;
+    return sum;
+  }
+  uint32_t ClientCount() {
+    uint32_t count = 0;
+    for (auto& server : servers_) count += server->client_count();
+    return count;
+  }
 
   void Drain() {
     if (testing::Test::HasFatalFailure()) return;
@@ -353,9 +417,9 @@ class SimRun {
       // Accepting may pause, and completions be many turns late.
       int quiet_turns = 0;
       for (int step = 0; step < 50'000 && quiet_turns < 50; ++step) {
-        ASSERT_TRUE(server_->Turn(1'000'000).ok());
+        ASSERT_NO_FATAL_FAILURE(TurnAll());
         for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
-        quiet_turns += server_->all_drained() && !network_.Readable(listener_);
+        quiet_turns += AllDrained() && !network_.Readable(listener_);
       }
       ASSERT_EQ(quiet_turns, 50);
       // One more for those who joined after the last.
@@ -374,20 +438,20 @@ class SimRun {
         EXPECT_EQ(client.checker.gaps(), 0u);
       }
     }
-    EXPECT_GE(complete, server_->client_count());
+    EXPECT_GE(complete, ClientCount());
     if (options_.slow_client_policy != SlowClientPolicy::kDisconnect) {
-      EXPECT_EQ(server_->stats().slow_client_drops, 0u);
+      EXPECT_EQ(Sum(&ServerStats::slow_client_drops), 0u);
     }
-    EXPECT_EQ(server_->stats().protocol_errors, 0u);
+    EXPECT_EQ(Sum(&ServerStats::protocol_errors), 0u);
   }
 
   // Nothing is left of those who have gone: no session, no descriptor.
   void LeaveAndCount() {
     for (const SimClient& client : clients_) network_.Close(client.fd);
     for (int step = 0; step < 5000 && network_.open() > 1; ++step) {
-      ASSERT_TRUE(server_->Turn(1'000'000).ok());
+      ASSERT_NO_FATAL_FAILURE(TurnAll());
     }
-    EXPECT_EQ(server_->client_count(), 0u);
+    EXPECT_EQ(ClientCount(), 0u);
     EXPECT_EQ(network_.open(), 1u);  // the listener
   }
 
@@ -397,20 +461,29 @@ class SimRun {
   ServerOptions options_;
   std::shared_ptr<FrameStore> store_;
   bool store_is_whole_ = true, resets_ = false, restarts_ = false;
-  std::unique_ptr<BasicServer<SimBackend>> server_;
+  std::unique_ptr<SharedLog> log_;
+  std::vector<std::unique_ptr<BasicServer<SimBackend>>> servers_;
   std::vector<SimClient> clients_;
   std::vector<SimEpoch> epochs_{1};
 };
 
-TEST(ServerSimTest, GivesEveryClientAGapFreeRunOrTellsIt) {
+void RunSeeds(uint64_t default_count, const std::function<uint32_t(uint64_t)>& sharers) {
   const uint64_t first = FromEnvironment("OMBUS_SIM_FIRST", 1);
-  const uint64_t count = FromEnvironment("OMBUS_SIM_SEEDS", kSeeds);
+  const uint64_t count = FromEnvironment("OMBUS_SIM_SEEDS", default_count);
   for (uint64_t seed = first; seed < first + count; ++seed) {
-    SimRun run(seed);
+    SimRun run(seed, sharers(seed));
     SCOPED_TRACE("seed " + std::to_string(seed) + ", " + run.Describe());
     run.Run();
-    if (HasFailure()) break;
+    if (testing::Test::HasFailure()) break;
   }
+}
+
+TEST(ServerSimTest, GivesEveryClientAGapFreeRunOrTellsIt) {
+  RunSeeds(kSeeds, [](uint64_t) { return 0; });
+}
+
+TEST(ServerSimTest, SoDoServersThatShareALog) {
+  RunSeeds(kSeeds / 2, [](uint64_t seed) { return 1 + static_cast<uint32_t>(seed % 3); });
 }
 
 }  // namespace

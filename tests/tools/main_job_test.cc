@@ -82,6 +82,29 @@ TEST_F(MainJob, OrderFlowIsVerifiedOverRingAndTcp) {
   EXPECT_TRUE(Has(*local, "wrong 0")) << local->Err();
 }
 
+TEST_F(MainJob, EgressThreadsShareTheReceiversAndEachHasItsLine) {
+  Process relay = StartRelay(
+      {"--egress-threads", "2", "--wait-clients", "2", "--slow-client", "wait", "--exit-on-close"});
+  EXPECT_NE(relay->Out().find(", 2 egress threads\n"), std::string::npos) << relay->Out();
+  std::vector<Process> receivers;
+  for (int i = 0; i < 2; ++i) {
+    receivers.push_back(
+        Start({"sub", "--connect", address_, "--verify", "orders", "--format", "none"}));
+  }
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "50000",
+                       "--wait-consumers", "1"});
+  EXPECT_EQ(pub->Wait(), 0) << pub->Err();
+  for (const Process& receiver : receivers) {
+    EXPECT_EQ(receiver->Wait(), 0) << receiver->Err();
+    EXPECT_TRUE(Has(*receiver, "received 50,000 records")) << receiver->Err();
+  }
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+  EXPECT_TRUE(Has(*relay, "100,000 deliveries")) << relay->Err();
+  for (const char* thread : {"egress thread 0: ", "egress thread 1: "}) {
+    EXPECT_TRUE(Has(*relay, thread)) << relay->Err();
+  }
+}
+
 TEST_F(MainJob, ContentOfAnotherSeedIsExitCodeThree) {
   Process sub = Start(
       {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});

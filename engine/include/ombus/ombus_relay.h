@@ -1,5 +1,5 @@
 // A relay in C: polls one stream's ring and broadcasts its records over TCP, in one thread, the
-// caller's.
+// caller's, or with egress_threads beside it.
 //
 //   ombus_relay_options options;
 //   ombus_relay_options_init(&options, sizeof options);
@@ -10,7 +10,8 @@
 //   ombus_relay_stop(relay) ombus_relay_destroy(relay);
 //
 // Threads: run in one thread, which it pins when asked to; stop and get_stats from any; destroy
-// when run has returned. No thread is started, no signal handler installed.
+// when run has returned. No thread is started but egress_threads, which end with run; no signal
+// handler installed.
 #ifndef OMBUS_OMBUS_RELAY_H_
 #define OMBUS_OMBUS_RELAY_H_
 
@@ -51,6 +52,12 @@ typedef struct ombus_relay_options {
   uint64_t flush_ms;        // orderly stop: what clients get to take what is pending; 5000
   ombus_event_fn on_event;  // in the thread that calls run, off the hot path; NULL: none
   void* event_context;
+  // From 2 on, at most 64: run starts so many threads that share the clients, and its own polls and
+  // encodes alone. Their cpus, one each, or NULL: they run where they may. The server's catch_up is
+  // then called from any of them, by one at a time. 0
+  uint32_t egress_threads;
+  uint32_t egress_cpu_count;
+  const int32_t* egress_cpus;
 } ombus_relay_options;
 
 // Counters since the relay was created.
@@ -98,10 +105,16 @@ OMBUS_API void ombus_relay_stop(ombus_relay* relay) OMBUS_NOEXCEPT;
 OMBUS_API void ombus_relay_destroy(ombus_relay* relay) OMBUS_NOEXCEPT;
 
 // Fill *stats with a copy that run's thread posts about every 100 ms; the second one with the
-// server's part. Any thread. INVALID_ARGUMENT if one is NULL or stats->size too small.
+// server's part. Any thread. INVALID_ARGUMENT if one is NULL or stats->size too small;
+// RESOURCE_EXHAUSTED without memory for a copy of what egress threads posted.
 OMBUS_API ombus_status ombus_relay_get_stats(const ombus_relay* relay,
                                              ombus_relay_stats* stats) OMBUS_NOEXCEPT;
 OMBUS_API ombus_status ombus_relay_get_server_stats(const ombus_relay* relay,
+                                                    ombus_server_stats* stats) OMBUS_NOEXCEPT;
+
+// The same of one egress thread, from 0 on: of what is broadcast all that it has taken over.
+// INVALID_ARGUMENT also where the relay has no such thread, or run has not begun.
+OMBUS_API ombus_status ombus_relay_get_egress_stats(const ombus_relay* relay, uint32_t thread,
                                                     ombus_server_stats* stats) OMBUS_NOEXCEPT;
 
 // Of a NULL relay these are 0, and "". Any thread.

@@ -1,5 +1,6 @@
 // Relay: polls one stream's ring and broadcasts its records over TCP: poll, encode, send, accept,
-// in one thread, the caller's.
+// in one thread, the caller's. For many clients it may start threads that send, accept and receive
+// beside it, where egress_threads asks for them.
 //
 //   auto relay = ombus::Relay::Create({.stream = "/orders", .server = {.port = 7001}, .cpu = 3});
 //   std::thread thread([&] { status = (*relay)->Run(); });
@@ -7,7 +8,7 @@
 //   (*relay)->Stop(); thread.join();
 //
 // Threads: Run in one thread, which it pins when asked to; Stop and stats from any. No thread is
-// started, no signal handler installed, no global kept.
+// started but egress_threads, which end with Run; no signal handler installed, no global kept.
 #ifndef OMBUS_RELAY_H_
 #define OMBUS_RELAY_H_
 
@@ -15,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "ombus/histogram.h"
 #include "ombus/server.h"
@@ -47,6 +49,19 @@ struct RelayOptions {
   uint64_t stream_wait_ms = ~uint64_t{0};
   uint64_t flush_ms = 5000;  // orderly stop: how long clients get to take what is pending
   std::function<void(const ServerEvent&)> on_event = {};  // from Run's thread, off the hot path
+  // From 2 on: Run starts so many threads that share the clients, and its own polls and encodes
+  // alone, once for all of them. They take no signals and are called ombus-egress-0 and so on. At
+  // most 64. ServerOptions::catch_up is then called from any of them, by one at a time.
+  uint32_t egress_threads = 0;
+  std::vector<int> egress_cpus = {};  // pins them, one cpu each; empty: they run where they may
+};
+
+// One egress thread's part.
+struct EgressStats {
+  int cpu = -1;  // pinned to it
+  uint32_t clients = 0;
+  uint64_t busy_turns = 0, idle_turns = 0, sleeps = 0;
+  ServerStats server;  // records_broadcast, bytes_broadcast: what it has taken over
 };
 
 struct RelayStats {
@@ -62,8 +77,9 @@ struct RelayStats {
   uint32_t burst = 0;
   uint32_t clients = 0;
   bool attached = false;
-  ServerStats server;
-  Histogram turn_ns;  // time of busy turns
+  ServerStats server;               // all egress threads together
+  std::vector<EgressStats> egress;  // each of them
+  Histogram turn_ns;                // time of busy turns
 };
 
 class OMBUS_API Relay {

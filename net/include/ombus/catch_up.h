@@ -4,8 +4,9 @@
 // A session that catches up no longer holds the log: it is sent what the source has, a chunk at a
 // time, until the log has what comes next. Nobody else waits for it.
 //
-// Threads: called by the thread that turns the server, and by no other; a relay that shares its
-// source with another thread's relay needs a source that may be.
+// Threads: called by the thread that turns the server, and by no other; a relay with egress threads
+// calls it from any of these, by one at a time. Who shares a source among relays in several threads
+// needs a source that may be.
 #ifndef OMBUS_CATCH_UP_H_
 #define OMBUS_CATCH_UP_H_
 
