@@ -67,24 +67,17 @@ Result<BroadcastLog> BroadcastLog::Create(uint64_t bytes) {
                                                     std::to_string(kLogBytesMax));
   }
   bytes = std::bit_ceil(std::max(bytes, kLogBytesMin));
-  const int fd = memfd_create("ombus-broadcast-log", MFD_CLOEXEC);
-  if (fd < 0) return MemoryError("memfd_create", bytes, errno);
+  const UniqueFd fd(memfd_create("ombus-broadcast-log", MFD_CLOEXEC));
+  if (!fd.ok()) return MemoryError("memfd_create", bytes, errno);
   // Reserved first, so that a lack of memory is an error here and not a SIGBUS later.
-  if (const int error = posix_fallocate(fd, 0, static_cast<off_t>(bytes)); error != 0) {
-    close(fd);
+  if (const int error = posix_fallocate(fd.get(), 0, static_cast<off_t>(bytes)); error != 0) {
     return MemoryError("posix_fallocate", bytes, error);
   }
   std::byte* memory = ReserveAligned(2 * bytes);
-  if (memory == nullptr) {
-    const int error = errno;
-    close(fd);
-    return MemoryError("mmap", bytes, error);
-  }
+  if (memory == nullptr) return MemoryError("mmap", bytes, errno);
   std::shared_ptr<std::byte> owned(memory, Unmap{2 * bytes});
-  const bool mapped = MapAt(memory, bytes, fd) && MapAt(memory + bytes, bytes, fd);
-  const int error = errno;
-  close(fd);
-  if (!mapped) return MemoryError("mmap", bytes, error);
+  const bool mapped = MapAt(memory, bytes, fd.get()) && MapAt(memory + bytes, bytes, fd.get());
+  if (!mapped) return MemoryError("mmap", bytes, errno);
   // Worth a try and no more: small pages cost a little speed, nothing else.
   if (bytes >= kHugePageBytes && madvise(memory, 2 * bytes, MADV_HUGEPAGE) == 0) {
     (void)madvise(memory, 2 * bytes, MADV_COLLAPSE);
