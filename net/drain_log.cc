@@ -39,7 +39,9 @@ void DrainLog::ForgetGone() {
 // Makes chunks_ hold [from, to). *fresh keeps those that nobody else keeps yet.
 void DrainLog::Cover(const BroadcastLog& log, uint64_t from, uint64_t to,
                      std::vector<std::shared_ptr<Chunk>>* fresh) {
-  const uint64_t oldest = log.head() - std::min(log.head(), log.bytes());
+  // Of a view no more than that is there for certain, but for what the client itself holds.
+  const auto there = log.Oldest(log.bytes());
+  const uint64_t oldest = there.has_value() ? std::min(from, there->position) : from;
   const uint64_t begin = std::max(from / kStepBytes * kStepBytes, oldest);
   const auto add = [&](uint64_t first, uint64_t last, uint64_t room) {
     return fresh->emplace_back(std::make_shared<Chunk>(log, first, last, room, &bytes_));
