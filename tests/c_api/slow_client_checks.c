@@ -175,9 +175,26 @@ static void batch_is_cut_like_singles(void) {
   om_bus_tcp_server_destroy(server);
 }
 
+// 256 frames of 1024 bytes.
+static void limit_by_default(void) {
+  OmBusTcpServer* server = make_server(0, 0);
+  const int fd = raw_connect(om_bus_tcp_server_port(server));
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  static const char payload[1008] = "x";
+  for (uint64_t i = 1; i <= 256; ++i) {
+    EXPECT_EQ(om_bus_tcp_server_broadcast(server, i, 1, payload, sizeof payload), 0);
+  }
+  EXPECT_EQ(drops(server), 0);
+  EXPECT_EQ(om_bus_tcp_server_broadcast(server, 257, 1, payload, 0), 0);
+  EXPECT_EQ(drops(server), 1);
+  close(fd);
+  om_bus_tcp_server_destroy(server);
+}
+
 const Check kSlowClientChecks[] = {
     {"a slow client is cut at the broadcast that is too much, and counted then",
      cut_at_the_broadcast},
+    {"a client may lag 262144 bytes by default", limit_by_default},
     {"a slow client is warned where the warning fits", warning_where_it_fits},
     {"a slow client costs the quick ones nothing", quick_ones_are_spared},
     {"a client that is cut with a full socket still gets what was pending", cut_with_a_full_socket},
