@@ -73,8 +73,8 @@ struct BatchResult {
 class OMBUS_API Consumer {
  public:
   // Attaches and claims a line, starting at the live head. kNotFound, kUnavailable (being created
-  // or replaced: try again), kCorrupt, kVersionMismatch, kAlreadyExists (index taken), kResourceExhausted (no
-  // free line).
+  // or replaced: try again), kCorrupt, kVersionMismatch, kAlreadyExists (index taken),
+  // kResourceExhausted (no free line).
   static Result<std::unique_ptr<Consumer>> Open(const ConsumerOptions& options);
   ~Consumer();  // leaves: no longer holds the producer back
   Consumer(const Consumer&) = delete;
