@@ -82,9 +82,7 @@ class BasicServer {
 
   // How many bytes of frames can be broadcast before a client is cut or holds everybody up.
   // As of the last turn: since then it can only have become more.
-  uint64_t room() {
-    return table_.limit() == ~uint64_t{0} ? table_.lag_max() : table_.limit() - table_.log().head();
-  }
+  uint64_t room() { return std::min(table_.limit() - table_.log().head(), table_.lag_max()); }
   uint64_t min_lag() { return lag_of(true); }
   uint64_t max_lag() { return lag_of(false); }
   bool all_drained() {

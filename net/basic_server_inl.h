@@ -62,13 +62,15 @@ template <Backend B>
 uint64_t BasicServer<B>::lag_of(bool least) {
   const uint64_t head = table_.log().head();
   uint64_t low = head, high = 0;
+  bool any = false;  // who catches up from a source does not lag in the log
   for (size_t slot = 0; slot < table_.slots(); ++slot) {
     const Session& session = table_.at(slot);
     if (session.state != SessionState::kLive) continue;
+    any = true;
     low = std::min(low, head - session.cursor);
     high = std::max(high, head - session.cursor);
   }
-  if (table_.live() == 0) return 0;
+  if (!any) return 0;
   return least ? low : high;
 }
 

@@ -28,7 +28,7 @@ class EpochList {
   explicit EpochList(uint64_t epoch) { starts_.push_back({.epoch = epoch}); }
 
   // From `start.position` on, which is the log's head, another epoch. One without a record of its
-  // own is replaced: nobody was told of it.
+  // own is replaced: who was told of it is told of the other before its first record.
   void Begin(const EpochStart& start);
   // Forgets epochs of which nothing is retained from `position` on, except for the latest kKept: a
   // catch-up source may have them.

@@ -56,9 +56,12 @@ struct SessionExtra {
   size_t drain_at = 0, drain_sent = 0;
   ControlReader reader;
   Hello hello;
-  bool hello_waits = false;        // for the next frame boundary
-  uint64_t answer_at = 0;          // and for the log's head to be there
-  uint64_t epochs_told = 0;        // the number of the first epoch it has yet to be told of
+  bool hello_waits = false;  // for the next frame boundary
+  uint64_t answer_at = 0;    // and for the log's head to be there
+  uint64_t epochs_told = 0;  // the number of the first epoch it has yet to be told of
+  bool welcomed = false;
+  uint64_t epoch_named = 0;        // by the last WELCOME
+  bool resume_open = false;        // it resumes, and nothing has been broadcast yet
   uint32_t hellos_unanswered = 0;  // or the answers are in own
   // A gap that has yet to be told, or that is told in own at gap_at and may be taken back.
   bool skip_waits = false;
@@ -66,8 +69,9 @@ struct SessionExtra {
   Gap skip;
   uint64_t skip_epoch = 0, skip_bytes = 0;
   size_t gap_at = kNoGap, gap_bytes = 0;
-  // kCatchingUp: the first sequence it still lacks, and in which epoch that counts (its number).
-  uint64_t catch_epoch = 0, catch_next = 0;
+  // kCatchingUp: the first sequence it still lacks, and in which epoch that counts: its number, and
+  // its name, since one without a record may yet be replaced.
+  uint64_t catch_epoch = 0, catch_name = 0, catch_next = 0;
   bool starved = false;         // the source had nothing
   uint64_t starved_ns = 0;      // since when; 0: not yet noticed
   uint32_t control_budget = 0;  // frames it may still send; filled up over time
@@ -87,6 +91,9 @@ enum class SessionState : uint8_t {
 };
 
 struct Session {
+  // Gets records, from wherever.
+  bool served() const { return state == SessionState::kLive || state == SessionState::kCatchingUp; }
+
   uint64_t cursor = 0;
   uint64_t counted_from = 0;  // frames before this number are in the table's count, or not its own
   uint64_t deadline_ns = 0;   // kGreeting, kDraining: until when

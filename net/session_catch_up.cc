@@ -35,6 +35,7 @@ void SessionTable::StartCatchUp(Session& session, uint64_t epoch, uint64_t from)
   session.over_soft_ns = session.over_hard_ns = 0;
   session.warned = false;
   extra.catch_epoch = epoch;
+  extra.catch_name = epochs_.at(epoch).epoch;
   extra.catch_next = from;
   extra.gap_at = kNoGap;
   extra.starved = false;
@@ -49,6 +50,13 @@ void SessionTable::Refill(Session& session) {
     return GoLive(session, {log_.head(), log_.frames()});  // where Welcome decides anew
   }
   if (extra.catch_epoch < epochs_.first()) return GiveUpCatchUp(session);
+  if (extra.catch_name != epochs_.at(extra.catch_epoch).epoch) {
+    // Whatever the source may have of the epoch that was replaced.
+    extra.catch_name = epochs_.at(extra.catch_epoch).epoch;
+    extra.catch_next = 0;
+    extra.epoch_cut = true;
+    extra.hello_waits |= session.said_hello;
+  }
   if (extra.hello_waits) return WelcomeBehind(session);
   if (JoinLog(session) || reads_left_ == 0) return;
   --reads_left_;
@@ -72,10 +80,18 @@ void SessionTable::Refill(Session& session) {
 // WELCOME for who goes on from the source.
 void SessionTable::WelcomeBehind(Session& session) {
   SessionExtra& extra = *session.extra;
+  const EpochEnd end = EndOf(extra.catch_epoch);
+  // Beyond what was broadcast here the source alone knows what follows.
+  const bool known = !end.empty && extra.catch_next <= end.last_wal_seq;
   extra.hello_waits = false;
-  extra.epochs_told = extra.catch_epoch + 1;
-  AppendWelcome(&extra.own, {kWireVersion, epochs_.at(extra.catch_epoch).epoch, extra.catch_next,
-                             extra.heartbeat_ms});
+  extra.epochs_told = end.empty ? extra.catch_epoch : extra.catch_epoch + 1;
+  NameEpoch(extra, extra.catch_name, known ? extra.catch_next : 0);
+  const EpochStart& start = epochs_.at(extra.catch_epoch);
+  const bool at_start = !start.whole && start.first_wal_seq == extra.catch_next;
+  // From its beginning on TakeChunk says what is missing before that.
+  if (extra.catch_next != 0 && at_start && extra.hello.resume_from == 0) {
+    AppendGap(&extra.own, EpochGap(extra.catch_next));
+  }
 }
 
 // Checks what the source gave, whatever it is. Says what is missing before it.
@@ -93,7 +109,8 @@ bool SessionTable::TakeChunk(Session& session) {
   }
   const EpochStart& start = epochs_.at(extra.catch_epoch);
   if (extra.catch_next == 0) {
-    if (!start.whole || first > start.first_wal_seq.value_or(first)) {
+    const bool cut = std::exchange(extra.epoch_cut, false);
+    if (cut || !start.whole || first > start.first_wal_seq.value_or(first)) {
       TellMissing(session, EpochGap(first));
     }
   } else if (first > extra.catch_next) {
@@ -112,7 +129,7 @@ void SessionTable::TellMissing(Session& session, const Gap& gap) {
   if (session.said_hello) {
     AppendGap(&told, gap);
   } else {
-    AppendSlowWarning(&told, {0, static_cast<uint32_t>(std::min<uint64_t>(lag_max(), ~0u))});
+    AppendWarning(&told, 0);
   }
   extra.own.insert(extra.own.begin(), told.begin(), told.end());
 }
@@ -122,37 +139,30 @@ bool SessionTable::JoinLog(Session& session) {
   SessionExtra& extra = *session.extra;
   const EpochStart& start = epochs_.at(extra.catch_epoch);
   const bool latest = extra.catch_epoch + 1 == epochs_.count();
-  BroadcastLog::Place end{log_.head(), log_.frames()};
-  uint64_t last = log_.last_wal_seq();
-  if (!latest) {
-    const EpochStart& next = epochs_.at(extra.catch_epoch + 1);
-    end = {next.position, next.frame};
-    last = next.last_wal_seq;
-  }
+  const EpochEnd end = EndOf(extra.catch_epoch);
   // Of an epoch of which nothing was broadcast here the source alone knows how far it goes.
-  const bool empty = start.position == end.position;
   // What it has of records that are yet to come here must not be sent twice.
-  const bool source_ahead = latest && (empty ? behind() : extra.catch_next > last + 1);
-  const bool over = !source_ahead && (empty ? !latest || extra.starved : extra.catch_next > last);
+  const bool source_ahead =
+      latest && (end.empty ? behind() : extra.catch_next > end.last_wal_seq + 1);
+  const bool over =
+      !source_ahead && (end.empty ? !latest || extra.starved : extra.catch_next > end.last_wal_seq);
   // From its beginning on: whatever that is.
   const bool whole = extra.catch_next == 0 && log_.head() - start.position <= reach();
-  const auto found = over ? std::optional(end)
-                     : whole
-                         ? std::optional(BroadcastLog::Place{start.position, start.frame})
-                         : log_.Find(extra.catch_next, {start.position, start.frame}, end.position);
+  const BroadcastLog::Place begin{start.position, start.frame};
+  const auto found = over    ? std::optional(end.place)
+                     : whole ? std::optional(begin)
+                             : log_.Find(extra.catch_next, begin, end.place.position);
   if (found.has_value() && log_.head() - found->position <= reach()) {
     GoLive(session, *found);
     return true;
   }
   if (over && !latest) {
     // On with the next epoch, from its beginning.
-    session.cursor = end.position;
-    ++extra.catch_epoch;
+    session.cursor = end.place.position;
+    extra.catch_name = epochs_.at(++extra.catch_epoch).epoch;
     extra.catch_next = 0;
     if (session.said_hello) {
-      extra.epochs_told = extra.catch_epoch + 1;
-      AppendWelcome(&extra.own,
-                    {kWireVersion, epochs_.at(extra.catch_epoch).epoch, 0, extra.heartbeat_ms});
+      WelcomeBehind(session);
       return true;
     }
   }
@@ -174,13 +184,13 @@ void SessionTable::GiveUpCatchUp(Session& session) {
   TellOf(ServerEvent::Kind::kClientSlow, session,
          "the source has nothing from sequence " + std::to_string(extra.catch_next) +
              " on; it goes on with what the log has");
-  const uint64_t from = extra.catch_next;
-  const bool known = extra.catch_epoch >= epochs_.first();
-  const uint64_t epoch = known ? epochs_.at(extra.catch_epoch).epoch : ~uint64_t{0};
+  std::optional<uint64_t> epoch;
+  if (extra.catch_epoch >= epochs_.first()) epoch = extra.catch_epoch;
   GoLive(session, {log_.head(), log_.frames()});
-  extra.hello.resume_from = std::max<uint64_t>(from, 1);
-  extra.hello.epoch = epoch;
-  const Gap gap = log_.frames() != 0 ? Resume(session, /*may_catch_up=*/false) : Gap{};
+  extra.hello.resume_from = std::max<uint64_t>(extra.catch_next, 1);
+  extra.hello.epoch = epoch.has_value() ? extra.catch_name : ~uint64_t{0};
+  const Gap gap =
+      log_.frames() != 0 ? Resume(session, epoch, extra.catch_next, /*may_catch_up=*/false) : Gap{};
   if (session.said_hello) {
     TellPlace(session, gap);
   } else if (gap.why != 0) {

@@ -61,6 +61,8 @@ void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::by
   if (extra.hello_waits) {
     const uint64_t next = epochs_.NumberAt(session.cursor) + 1;
     if (next < epochs_.count()) end = std::min(end, epochs_.at(next).position);
+    // Nor into one that it has yet to be told of.
+    if (extra.welcomed && extra.epochs_told < next) end = session.cursor;
     extra.epochs_told = epochs_.count();
   }
   while (session.cursor < end) {

@@ -21,7 +21,7 @@ std::span<const std::byte> SessionTable::LogWindow(Session& session, uint64_t ma
   }
   if (session.cursor == log_.head()) return {};
   TellEpoch(session);
-  // An epoch without a number is not told.
+  // There may be nothing to tell: it has no name, or was named before it began.
   return session.extra->own.empty() ? LogWindow(session, max) : std::span<const std::byte>();
 }
 
@@ -32,13 +32,23 @@ void SessionTable::TellEpoch(Session& session) {
   const EpochStart& start = epochs_.at(number);
   extra.epochs_told = number + 1;
   extra.gap_at = kNoGap;  // a gap told before stays before
-  if (start.epoch == 0) return;
   const uint64_t first = log_.WalSeqAt(session.cursor);
-  AppendWelcome(&extra.own, {kWireVersion, start.epoch, first, extra.heartbeat_ms});
-  const bool cut = std::exchange(extra.epoch_cut, false);
-  if (cut || (!start.whole && session.cursor == start.position)) {
-    AppendGap(&extra.own, EpochGap(first));
+  bool cut = std::exchange(extra.epoch_cut, false);
+  if (start.epoch != 0) {
+    // Who resumes where it begins here lacks nothing of it.
+    const bool had = extra.hello.epoch == start.epoch && first <= extra.hello.resume_from;
+    cut |= !start.whole && session.cursor == start.position && !had;
+    // What it had came from a server before this one.
+    cut |= std::exchange(extra.resume_open, false) && extra.hello.epoch != start.epoch;
+    if (cut || start.epoch != extra.epoch_named) NameEpoch(extra, start.epoch, first);
   }
+  if (cut) AppendGap(&extra.own, EpochGap(first));
+}
+
+void SessionTable::NameEpoch(SessionExtra& extra, uint64_t epoch, uint64_t first_wal_seq) {
+  extra.welcomed = true;
+  extra.epoch_named = epoch;
+  AppendWelcome(&extra.own, {kWireVersion, epoch, first_wal_seq, extra.heartbeat_ms});
 }
 
 // While it is still in the log, which limit_ sees to.
@@ -67,12 +77,27 @@ void SessionTable::AnswerHello(Session& session) {
   Reposition(session, {log_.head(), log_.frames()});
 }
 
+SessionTable::EpochEnd SessionTable::EndOf(uint64_t number) const {
+  EpochEnd end{{log_.head(), log_.frames()}, log_.last_wal_seq()};
+  if (number + 1 < epochs_.count()) {
+    const EpochStart& next = epochs_.at(number + 1);
+    end = {{next.position, next.frame}, next.last_wal_seq};
+  }
+  end.empty = end.place.position == epochs_.at(number).position;
+  return end;
+}
+
+// At a boundary.
 void SessionTable::Welcome(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.hello_waits = false;
   extra.gap_at = kNoGap;  // a gap told before stays before
   const bool may_be_here = log_.frames() != 0 || options_.catch_up != nullptr;
-  const Gap gap = extra.hello.resume_from != 0 && may_be_here ? Resume(session, true) : Gap{};
+  extra.resume_open = extra.hello.resume_from != 0 && extra.hello.epoch != 0 && !may_be_here;
+  const Hello& hello = extra.hello;
+  const Gap gap = hello.resume_from != 0 && may_be_here
+                      ? Resume(session, epochs_.Find(hello.epoch), hello.resume_from, true)
+                      : Gap{};
   if (session.state != SessionState::kCatchingUp) return TellPlace(session, gap);
   WelcomeBehind(session);
 }
@@ -84,7 +109,7 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const bool live = session.cursor == log_.head();
   // At the head the epoch that begins there is told with its first record, when that is known.
   const EpochStart& start = epochs_.at(number);
-  const bool begins = live && start.position == session.cursor && (number > 0 || start.epoch == 0);
+  const bool begins = live && start.position == session.cursor;
   extra.epochs_told = begins ? number : number + 1;
   const uint64_t next = live ? log_.last_wal_seq() + 1 : log_.WalSeqAt(session.cursor);
   const bool known = log_.frames() != 0 && !begins;
@@ -92,7 +117,7 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const bool asked_for = hello.resume_from != 0 && hello.epoch == start.epoch;
   const bool before = begins && number > 0 && !asked_for;
   const uint64_t epoch = before ? epochs_.at(number - 1).epoch : start.epoch;
-  AppendWelcome(&extra.own, {kWireVersion, epoch, known ? next : 0, extra.heartbeat_ms});
+  NameEpoch(extra, epoch, known ? next : 0);
   const bool cut = std::exchange(extra.epoch_cut, false) && hello.resume_from == 0;
   const bool at_start = known && session.cursor == start.position;
   const bool from_before = hello.resume_from == 0 || (hello.epoch != 0 && !asked_for);
@@ -103,31 +128,25 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   }
 }
 
-// Moves the session to what HELLO asks for if that is still here, else to the oldest that is, and
-// says what is missing. Not further back than half of what it may lag: else the next broadcast
-// would cut it.
-Gap SessionTable::Resume(Session& session, bool may_catch_up) {
-  const Hello& hello = session.extra->hello;
+// Moves the session to the sequence `from` of the epoch of that number, which may be unknown, if
+// that is still here, else to the oldest that is, and says what is missing. Not further back than
+// half of what it may lag: else the next broadcast would cut it.
+Gap SessionTable::Resume(Session& session, std::optional<uint64_t> number, uint64_t from,
+                         bool may_catch_up) {
   const uint64_t head = log_.head();
-  const auto number = epochs_.Find(hello.epoch);
-  BroadcastLog::Place begin, end{head, log_.frames()};
+  BroadcastLog::Place begin;
+  EpochEnd end;
   if (number.has_value()) {
     begin = {epochs_.at(*number).position, epochs_.at(*number).frame};
-    uint64_t last = log_.last_wal_seq();
-    if (*number + 1 < epochs_.count()) {
-      const EpochStart& next = epochs_.at(*number + 1);
-      end = {next.position, next.frame};
-      last = next.last_wal_seq;
-    }
-    const bool empty = begin.position == end.position;
-    auto found = log_.Find(hello.resume_from, begin, end.position);
-    if (hello.resume_from > last || empty) found = end;
+    end = EndOf(*number);
+    auto found = log_.Find(from, begin, end.place.position);
+    if (from > end.last_wal_seq || end.empty) found = end.place;
     const bool here = found.has_value() && head - found->position <= reach();
     // Of an epoch of which nothing has been broadcast here the source may have more.
-    const bool source_first = empty && *number + 1 == epochs_.count();
+    const bool source_first = end.empty && *number + 1 == epochs_.count();
     if (may_catch_up && options_.catch_up != nullptr && (!here || source_first)) {
       LetGo(session);
-      StartCatchUp(session, *number, hello.resume_from);
+      StartCatchUp(session, *number, from);
       return {};
     }
     if (here) {
@@ -141,12 +160,12 @@ Gap SessionTable::Resume(Session& session, bool may_catch_up) {
   if (!oldest.has_value() || oldest->position == head) oldest = {head, log_.frames()};
   Reposition(session, *oldest);
   const bool latest = number.has_value() && *number + 1 == epochs_.count();
-  const bool same_epoch = latest || (number.has_value() && oldest->position < end.position);
+  const bool same_epoch = latest || (number.has_value() && oldest->position < end.place.position);
   const uint64_t next =
       oldest->position == head ? log_.last_wal_seq() + 1 : log_.WalSeqAt(oldest->position);
-  if (next == 0 || (same_epoch && next <= hello.resume_from)) return {};
-  return {same_epoch ? hello.resume_from : 0, next - 1,
-          static_cast<uint32_t>(same_epoch ? GapReason::kNotRetained : GapReason::kEpochStart)};
+  if (!same_epoch) return EpochGap(next);
+  if (next <= from) return {};
+  return {from, next - 1, static_cast<uint32_t>(GapReason::kNotRetained)};
 }
 
 }  // namespace ombus::net

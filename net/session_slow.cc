@@ -76,10 +76,13 @@ void SessionTable::CheckMarks(uint64_t now_ns) {
 // Once, until it has come back below the mark.
 void SessionTable::Warn(Session& session) {
   session.warned = true;
-  ++stats_.slow_client_warnings;
   TellOf(ServerEvent::Kind::kClientSlow, session, "slow: warned, over the soft mark");
-  AppendSlowWarning(&Extra(session).own,
-                    {Clamped(log_.head() - session.cursor), Clamped(lag_max())});
+  AppendWarning(&Extra(session).own, log_.head() - session.cursor);
+}
+
+void SessionTable::AppendWarning(std::vector<std::byte>* to, uint64_t pending_bytes) {
+  ++stats_.slow_client_warnings;
+  AppendSlowWarning(to, {Clamped(pending_bytes), Clamped(lag_max())});
 }
 
 // Its send is not in flight.
@@ -100,10 +103,7 @@ void SessionTable::Cut(Session& session, uint64_t now_ns, const std::string& why
   ++stats_.slow_client_drops;
   TellOf(ServerEvent::Kind::kClientCut, session, "cut: " + why);
   std::vector<std::byte> tail;
-  if (pending + FrameBytes(kSlowWarningBytes) <= lag_max()) {
-    ++stats_.slow_client_warnings;
-    AppendSlowWarning(&tail, {Clamped(pending), Clamped(lag_max())});
-  }
+  if (pending + FrameBytes(kSlowWarningBytes) <= lag_max()) AppendWarning(&tail, pending);
   if (session.said_hello) AppendBye(&tail, ByeReason::kTooSlow, "too slow");
   BeginDrain(session, log_.head(), tail, now_ns);
 }
@@ -132,8 +132,7 @@ void SessionTable::Skip(Session& session, const std::string& why) {
   const BroadcastLog::Place next = LetGo(session);
   if (next.position == log_.head()) return;  // it was within the last frame: nothing to skip
   const uint64_t epoch = epochs_.NumberAt(next.position);
-  const bool crosses = epoch + 1 < epochs_.count();
-  const uint64_t to = crosses ? epochs_.at(epoch + 1).last_wal_seq : log_.last_wal_seq();
+  const uint64_t to = EndOf(epoch).last_wal_seq;
   TakeBackGap(extra);
   if (session.said_hello && !extra.hello_waits && extra.epochs_told <= epoch) {
     // What is missing is of an epoch that it has yet to be told of.
@@ -147,9 +146,9 @@ void SessionTable::Skip(Session& session, const std::string& why) {
   } else if (extra.skip_epoch == epoch) {
     extra.skip.to = to;
   }
-  // Of another epoch its beginning is missing; of one whose first record is yet to come nothing is.
+  // Also something of later epochs is missing.
   extra.epoch_cut |=
-      extra.skip_epoch + 1 < epochs_.count() && epochs_.latest().position < log_.head();
+      extra.skip_epoch < epochs_.first() || EndOf(extra.skip_epoch).place.position < log_.head();
   extra.skip_waits = true;
   extra.skip_bytes += log_.head() - next.position;
   const uint64_t frames = log_.frames() - next.frame;
@@ -183,8 +182,7 @@ void SessionTable::TellSkip(Session& session) {
     AppendGap(&extra.own, extra.skip);
   } else {
     extra.epoch_cut = false;  // the warning is for all of it
-    ++stats_.slow_client_warnings;
-    AppendSlowWarning(&extra.own, {Clamped(extra.skip_bytes), Clamped(lag_max())});
+    AppendWarning(&extra.own, extra.skip_bytes);
   }
   extra.gap_bytes = extra.own.size() - extra.gap_at;
 }

@@ -175,10 +175,7 @@ void SessionTable::OnOwnSent(Session& session, uint32_t bytes) {
   SessionExtra& extra = *session.extra;
   if (session.state == SessionState::kDraining) return OnDrained(extra, bytes);
   extra.own_sent += bytes;
-  const bool goes_on =
-      session.state == SessionState::kLive || session.state == SessionState::kCatchingUp;
-  if (extra.own_sent < extra.own.size() || !goes_on) return;
-  ForgetOwn(extra);
+  if (extra.own_sent == extra.own.size() && session.served()) ForgetOwn(extra);
 }
 
 void SessionTable::ForgetOwn(SessionExtra& extra) {
@@ -198,10 +195,7 @@ void SessionTable::Reposition(Session& session, BroadcastLog::Place place) {
 
 SessionTable::Verdict SessionTable::OnReceived(Session& session, std::span<const std::byte> data,
                                                uint64_t now_ns) {
-  if (session.state != SessionState::kLive && session.state != SessionState::kGreeting &&
-      session.state != SessionState::kCatchingUp) {
-    return Verdict::kKeep;
-  }
+  if (!session.served() && session.state != SessionState::kGreeting) return Verdict::kKeep;
   SessionExtra& extra = Extra(session);
   extra.silence.Heard();
   while (true) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -144,10 +145,18 @@ class SessionTable {
   // The bytes of the log to send next: never over the start of an epoch that is to be told first.
   std::span<const std::byte> LogWindow(Session& session, uint64_t max);
   void TellEpoch(Session& session);
+  static void NameEpoch(SessionExtra& extra, uint64_t epoch, uint64_t first_wal_seq);
   void NoteEpochFirst();
   void AnswerHello(Session& session);
+  // Where an epoch ends: where the next begins, or at the head.
+  struct EpochEnd {
+    BroadcastLog::Place place;
+    uint64_t last_wal_seq = 0;  // where it is empty, of the one before
+    bool empty = false;         // nothing of it was broadcast here
+  };
+  EpochEnd EndOf(uint64_t number) const;
   void Welcome(Session& session);
-  Gap Resume(Session& session, bool may_catch_up);
+  Gap Resume(Session& session, std::optional<uint64_t> number, uint64_t from, bool may_catch_up);
   void TellPlace(Session& session, const Gap& gap);
   void StartLive(Session& session);
   Verdict OnHello(Session& session, const Frame& frame, uint64_t now_ns);
@@ -164,6 +173,7 @@ class SessionTable {
   void AppendLog(Session& session, uint64_t end, std::vector<std::byte>* own);
   static void OnDrained(SessionExtra& extra, uint32_t bytes);
   void Warn(Session& session);
+  void AppendWarning(std::vector<std::byte>* to, uint64_t pending_bytes);
   void Overrun(Session& session, uint64_t now_ns, const std::string& why);
   void Cut(Session& session, uint64_t now_ns, const std::string& why);
   BroadcastLog::Place LetGo(Session& session);

@@ -20,14 +20,13 @@ std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
     ++stats_.clients_timed_out;
     return "closed: no HELLO within " + std::to_string(options_.hello_timeout_ms) + " ms";
   }
-  const bool catching_up = session.state == SessionState::kCatchingUp;
-  if ((session.state != SessionState::kLive && !catching_up) || session.extra == nullptr) return {};
+  if (!session.served() || session.extra == nullptr) return {};
   if (session.extra->heartbeat_ms != 0 && Silent(*session.extra, now_ns)) {
     ++stats_.clients_timed_out;
     return "closed: it promised heartbeats and was silent for " +
            std::to_string(session.extra->silence.SilentNs(now_ns) / kNsPerMs) + " ms";
   }
-  if (catching_up) WatchCatchUp(session, now_ns);
+  if (session.state == SessionState::kCatchingUp) WatchCatchUp(session, now_ns);
   if (session.extra->heartbeat_ms != 0) Beat(session, now_ns);
   return {};
 }

@@ -86,6 +86,44 @@ TEST_P(ServerEpochTest, TellsTheFirstEpochAlsoToThoseWhoCameBeforeIt) {
   EXPECT_EQ(Told(peer.Frames()), "W0 W8 3 ");
 }
 
+TEST_P(ServerEpochTest, TellsWhoWasToldOfAnEpochThatEndsWithoutARecordOfTheNext) {
+  Start({.epoch = 7});
+  RawPeer peer(server_->port());
+  peer.Send(HelloBytes());
+  ReadUntil(&peer, [&] { return peer.Frames().size() == 1; });
+  server_->BeginEpoch(8, true);
+  SendAll({1});
+  ReadUntil(&peer, [&] { return peer.Frames().size() == 3; });
+  EXPECT_EQ(Told(peer.Frames()), "W7 W8 1 ");
+}
+
+TEST_P(ServerEpochTest, SaysThatTheBeginningIsMissingToWhoCameBeforeTheVeryFirstRecord) {
+  Start();
+  server_->BeginEpoch(8, false);
+  EXPECT_EQ(Joined({}, 5), "W8 W8 G0-4 5 ");
+}
+
+// As after a relay was started again: whether it had already relayed a record makes no difference.
+TEST_P(ServerEpochTest,
+       SaysThatTheBeginningIsMissingToWhoResumesInAnotherEpochOnAServerWithoutARecord) {
+  Start({.epoch = 8});
+  EXPECT_EQ(Joined({.resume_from = 101, .epoch = 7}, 5), "W8 W8 G0-4 5 ");
+  EXPECT_EQ(Joined({.resume_from = 101, .epoch = 7}, 6), "W8 G0-4 5 6 ");
+}
+
+TEST_P(ServerEpochTest, ResumesOnAServerWithoutARecordInTheEpochThatItGetsToKnow) {
+  Start();
+  RawPeer peer(server_->port());
+  std::vector<std::byte> hello;
+  AppendHello(&hello, {.resume_from = 101, .epoch = 8});
+  peer.Send(hello);
+  ReadUntil(&peer, [&] { return peer.Frames().size() == 1; });
+  server_->BeginEpoch(8, true);
+  SendAll({101});
+  ReadUntil(&peer, [&] { return peer.Frames().size() == 3; });
+  EXPECT_EQ(Told(peer.Frames()), "W0 W8 101 ");
+}
+
 TEST_P(ServerEpochTest, ResumesInTheEpochThatTheClientKnows) {
   Start({.epoch = 7});
   SendAll({10, 11, 12});
