@@ -1,0 +1,216 @@
+#include "tests/model/mutants.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "tests/model/actions.h"
+
+namespace ombus::model {
+namespace {
+
+// Files whose orders are not the model's, and why.
+struct Outside {
+  std::string_view file, why;
+};
+constexpr Outside kOutside[] = {
+    {"ring/fence.h", "what FullFence and AcquireFence are; their callers are tried"},
+    {"ring/ring_snapshot.cc", "an observer, which nothing depends on"},
+    {"ring/shared_mapping.cc", "within one process; [mapping] has a test with ThreadSanitizer"},
+    {"ring/wake.cc", "[wake] rests on membarrier, which the model does not have"},
+};
+
+// Orders that no scenario misses, and why the code keeps them.
+struct Kept {
+  std::string_view file, code;
+  int nth;  // among the lines that have this code
+  std::string_view why;
+};
+constexpr Kept kKept[] = {
+    {"ring/consumer.cc", "line_->control.store(live_, std::memory_order_release)", 0,
+     "for who looks on: a snapshot does not show a new owner with the former one's tail"},
+    {"ring/consumer.cc", "const uint64_t head = header_->head.load(std::memory_order_acquire)", 0,
+     "so that head is not of a newer epoch than the one it is compared with; a reader that joined "
+     "the old one all the same would read it to its end, and be told"},
+    {"ring/consumer.cc", "header_->epoch.load(std::memory_order_acquire) == epoch_", 0,
+     "as every other look at it; nothing after this one relies on it"},
+    {"ring/consumer.cc", "return header_->head.load(std::memory_order_acquire)", 0,
+     "for callers of head()"},
+    {"ring/consumer.cc", "if (header_->state.load(std::memory_order_acquire) ==", 0,
+     "for callers of replaced()"},
+};
+
+// Relaxed accesses and checks that are there for a reason, too.
+struct Check {
+  std::string_view file, code;
+  Change change;
+  int nth = 0;  // among the lines that have this code
+};
+constexpr std::string_view kInline = "ring/include/ombus/consumer_inline.h";
+constexpr std::string_view kConsumer = "ring/consumer.cc";
+constexpr std::string_view kCreation = "ring/producer_create.cc";
+constexpr Check kChecks[] = {
+    {kInline, "return (line_->control.load", Change::kBlind},
+    {kInline, "if (line_->control.load(std::memory_order_relaxed) != live_)", Change::kBlind, 1},
+    {kInline, "if (line->control.load(std::memory_order_relaxed) != live_)", Change::kBlind},
+    {kInline, "if (header_->epoch.load(std::memory_order_relaxed) != epoch_)", Change::kBlind},
+    {kConsumer, "line_->tail.store(tail, ", Change::kLeftOut},
+    {kConsumer, "line_->control.store(live_, ", Change::kLeftOut},
+    {kConsumer, "MoveTo(header_->head.load(", Change::kBlind},
+    {kConsumer, "const uint64_t head = header_->head.load(", Change::kBlind},
+    {kConsumer, "header_->epoch.load(std::memory_order_acquire) == epoch_", Change::kBlind},
+    {kConsumer, "if (line_->control.load(std::memory_order_relaxed) != live_) return",
+     Change::kBlind},
+    {kConsumer, "if (line_->control.load(std::memory_order_relaxed) != live_) return",
+     Change::kBlind, 1},
+    {kCreation, "if (slot->seq.load(", Change::kBlind},
+    {kCreation, "header.head.store(head, ", Change::kLeftOut},
+    {kCreation, "header.epoch_position.store(position, ", Change::kLeftOut},
+};
+
+using Lines = std::vector<std::string>;
+
+Lines ReadLines(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  Lines lines;
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string Trimmed(const std::string& line) {
+  const size_t begin = line.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : line.substr(begin);
+}
+
+std::string CodeOf(const std::string& line) {
+  std::string code = Trimmed(line);
+  code = code.substr(0, code.find("//"));
+  code.erase(code.find_last_not_of(' ') + 1);
+  return code;
+}
+
+bool Has(std::string_view code, std::string_view word) {
+  return code.find(word) != std::string_view::npos;
+}
+
+// What the lint rule orders_between_processes_have_a_label looks for.
+bool HasOrder(std::string_view code) {
+  for (const char* order :
+       {"memory_order_release", "memory_order_acquire", "memory_order_acq_rel",
+        "memory_order_seq_cst", "__ATOMIC_ACQUIRE", "__ATOMIC_RELEASE", "__ATOMIC_ACQ_REL",
+        "__ATOMIC_SEQ_CST", "FullFence();", "AcquireFence();", "LoadFence();"}) {
+    if (Has(code, order) && !Has(code, "signal_fence")) return true;
+  }
+  return false;
+}
+
+// The line on which the statement of line `at` begins.
+size_t BeginOf(const Lines& lines, size_t at) {
+  while (at > 0) {
+    const std::string before = CodeOf(lines[at - 1]);
+    if (before.empty() || std::string_view(";{}:").find(before.back()) != std::string_view::npos)
+      break;
+    --at;
+  }
+  return at;
+}
+
+// LoadFence is one place of two callers, told apart by what the thread is doing.
+int ActionOf(const Lines& lines, size_t at) {
+  for (; at > 0; --at) {
+    if (Has(lines[at], "Consumer::valid()")) return kValid;
+    if (Has(lines[at], "Consumer::TryCopyOut(")) return kCopyOut;
+  }
+  return -1;
+}
+
+std::string NameOf(const std::string& file, size_t at, const std::string& code) {
+  return file + ":" + std::to_string(at + 1) + "  " + code;
+}
+
+// The nth line that has this code; none: lines.size().
+size_t FindCode(const Lines& lines, std::string_view code, int nth) {
+  size_t at = 0;
+  while (at < lines.size() && (!Has(lines[at], code) || nth-- != 0)) ++at;
+  return at;
+}
+
+std::string ReasonFor(const std::string& file, const Lines& lines, size_t at) {
+  for (const Kept& kept : kKept) {
+    if (kept.file == file && FindCode(lines, kept.code, kept.nth) == at)
+      return std::string(kept.why);
+  }
+  return "";
+}
+
+void AddOrders(const std::string& file, const Lines& lines, std::vector<Suspect>* suspects) {
+  for (size_t at = 0; at < lines.size(); ++at) {
+    const std::string code = CodeOf(lines[at]);
+    if (!HasOrder(code)) continue;
+    Suspect suspect;
+    suspect.mutant = {.change = Change::kRelaxed,
+                      .file = file,
+                      .first_line = static_cast<int>(BeginOf(lines, at)) + 1,
+                      .last_line = static_cast<int>(at) + 1};
+    suspect.name = NameOf(file, at, code);
+    suspect.reason = ReasonFor(file, lines, at);
+    if (Has(code, "LoadFence();")) suspect.mutant.action = ActionOf(lines, at);
+    suspects->push_back(suspect);
+    if (!Has(code, "FullFence();")) continue;
+    suspect.mutant.change = Change::kNoSc;
+    suspect.name += "  acquire and release";
+    suspects->push_back(suspect);
+  }
+}
+
+}  // namespace
+
+std::vector<Suspect> FindSuspects(const std::string& root) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root + "/ring")) {
+    const std::string extension = entry.path().extension();
+    if (extension == ".h" || extension == ".cc") {
+      files.push_back(std::filesystem::relative(entry.path(), root));
+    }
+  }
+  std::sort(files.begin(), files.end());
+  std::vector<Suspect> suspects;
+  Mutant load_fence;
+  for (const std::string& file : files) {
+    if (std::any_of(std::begin(kOutside), std::end(kOutside),
+                    [&](const Outside& outside) { return outside.file == file; })) {
+      continue;
+    }
+    AddOrders(file, ReadLines(root + "/" + file), &suspects);
+  }
+  // A fence by way of LoadFence is at LoadFence's own.
+  for (const Suspect& suspect : suspects) {
+    if (Has(suspect.name, "__atomic_thread_fence")) load_fence = suspect.mutant;
+  }
+  for (Suspect& suspect : suspects) {
+    if (!Has(suspect.name, "LoadFence();")) continue;
+    const int action = suspect.mutant.action;
+    suspect.mutant = load_fence;
+    suspect.mutant.action = action;
+  }
+  for (const Check& check : kChecks) {
+    const std::string file(check.file);
+    const Lines lines = ReadLines(root + "/" + file);
+    const size_t at = FindCode(lines, check.code, check.nth);
+    if (at == lines.size()) {
+      std::fprintf(stderr, "model: %s has no \"%s\"\n", file.c_str(),
+                   std::string(check.code).c_str());
+      return {};
+    }
+    const int line = static_cast<int>(at) + 1;
+    suspects.push_back(
+        {.mutant = {.change = check.change, .file = file, .first_line = line, .last_line = line},
+         .name = NameOf(file, at, CodeOf(lines[at])) + "  left out",
+         .reason = ""});
+  }
+  return suspects;
+}
+
+}  // namespace ombus::model

@@ -1,0 +1,320 @@
+#include "tests/model/scenarios.h"
+
+#include "tests/model/world.h"
+
+namespace ombus::model {
+
+int more_calls = 0;
+
+namespace {
+
+constexpr Scenario kScenarios[] = {
+    {
+        .name = "publish and poll, twice around",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({});
+              Join(1);
+              HandOver();
+            },
+        .run =
+            [](int thread) { thread == 0 ? Publish(0, 4 + more_calls) : Poll(1, 4 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "run ahead of a head that is late",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.capacity = 8});
+              Join(1);
+              HandOver();
+            },
+        .run = [](int thread) { thread == 0 ? PublishBatch(0, 2) : Poll(1, 2 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "an empty poll looks at head",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({});
+              Join(1);
+              AllocateFor(1);
+              Poll(1, 63);
+              HandOver();
+            },
+        .run =
+            [](int thread) { thread == 0 ? Publish(0, 1 + more_calls) : Poll(1, 2 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "copy records out",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({});
+              Join(1);
+              AllocateFor(0);
+              Publish(0, 1);
+              AllocateFor(1);
+              Poll(1, 2);  // the sequence is known then, and head need not be looked at
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              thread == 0 ? Publish(0, 3 + more_calls) : CopyOut(1, 3 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "the end of the stream",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.enders = 1});
+              Join(1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 1) return Poll(1, 3 + more_calls);
+              Publish(0, 1 + more_calls);
+              Close(0);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "evict who stands still",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.evicts = true});
+              Join(1);
+              Publish(0, 3);  // the last finds the ring full, and urges
+              HandOver();
+            },
+        .run =
+            [](int thread) { thread == 0 ? Publish(0, 2 + more_calls) : Poll(1, 3 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "evict who stands still, sealed",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.sealed = true, .evicts = true});
+              Join(1);
+              Publish(0, 3);
+              HandOver();
+            },
+        .run =
+            [](int thread) { thread == 0 ? Publish(0, 1 + more_calls) : Poll(1, 2 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "evict who copies",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.evicts = true});
+              Join(1);
+              Publish(0, 1);
+              AllocateFor(1);
+              Poll(1, 2);
+              AllocateFor(0);
+              Publish(0, 2);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              thread == 0 ? Publish(0, 2 + more_calls) : CopyOut(1, 1 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "lap who waits at the head",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.evicts = true});
+              Join(1);
+              Publish(0, 2);
+              AllocateFor(1);
+              Poll(1, 3);
+              HandOver();
+            },
+        .run =
+            [](int thread) { thread == 0 ? Publish(0, 4 + more_calls) : Poll(1, 1 + more_calls); },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "join while the producer scans",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({});
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 4 + more_calls);
+              Open(1);
+              Poll(1, 2 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "join at the start of the epoch",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({});
+              Join(1);
+              Publish(0, 1);
+              AllocateFor(1);
+              Poll(1, 2);
+              Leave(1);  // its line is left with a tail beyond the start
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 3 + more_calls);
+              Open(1, ConsumerStart::kEpochStart);
+              Poll(1, 2 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "leave, and another takes the line",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.owners = {0b110}});
+              Join(1);
+              Publish(0, 2);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 2 + more_calls);
+              if (thread == 1) {
+                Poll(1, 1 + more_calls);
+                return Leave(1);
+              }
+              Open(2, ConsumerStart::kLive, 0);
+              Poll(2, 1 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "take over from the dead",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b101, .enders = 0b100});
+              Join(1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return PublishBatch(0, 2);
+              if (thread == 1) return Poll(1, 3 + more_calls);
+              Create(2);
+              Publish(2, 1 + more_calls);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b1,
+        .successor = 2,
+    },
+    {
+        .name = "join while the stream is taken over",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b101, .enders = 0b100});
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 1 + more_calls);
+              if (thread == 1) {
+                Open(1);
+                return Poll(1, 1 + more_calls);
+              }
+              Create(2);
+              Publish(2, 1 + more_calls);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b1,
+        .successor = 2,
+    },
+    {
+        .name = "join at the start while the stream is taken over",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b101, .enders = 0b100});
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 1 + more_calls);
+              if (thread == 1) {
+                Open(1, ConsumerStart::kEpochStart);
+                return Poll(1, 1 + more_calls);
+              }
+              Create(2);
+              Publish(2, 2 + more_calls);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b1,
+        .successor = 2,
+    },
+    {
+        .name = "replace a stream whose producer lives",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.enders = 1});
+              Join(1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 1) return Poll(1, 3 + more_calls);
+              Publish(0, 1 + more_calls);
+              Create(0);  // of the same process, so that a new object takes the name
+            },
+        .wind_up = DrainAll,
+    },
+    {
+        .name = "open while it is created",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.creates = true, .enders = 1});
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) {
+                Create(0);
+                return Publish(0, 1 + more_calls);
+              }
+              Open(1);
+              Poll(1, 1 + more_calls);
+            },
+        .wind_up = DrainAll,
+    },
+};
+
+}  // namespace
+
+std::span<const Scenario> Scenarios() { return kScenarios; }
+
+}  // namespace ombus::model

@@ -1,0 +1,19 @@
+// The scenarios of the model: each a few calls in two or three threads, on a ring of two slots or
+// little more, together enough that leaving out any one order or check of the ring shows.
+#ifndef OMBUS_TESTS_MODEL_SCENARIOS_H_
+#define OMBUS_TESTS_MODEL_SCENARIOS_H_
+
+#include <span>
+
+#include "tests/model/explorer.h"
+
+namespace ombus::model {
+
+std::span<const Scenario> Scenarios();
+
+// How many calls of each kind the threads make beyond those that the tests need.
+extern int more_calls;
+
+}  // namespace ombus::model
+
+#endif  // OMBUS_TESTS_MODEL_SCENARIOS_H_
