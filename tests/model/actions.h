@@ -4,7 +4,7 @@
 
 namespace ombus::model {
 
-enum Action : int { kPublish, kPoll, kCopyOut, kValid, kOpen, kLeave, kCreate, kClose };
+enum Action : int { kPublish, kPoll, kCopyOut, kValid, kOpen, kLeave, kCreate, kClose, kSleep };
 
 }  // namespace ombus::model
 

@@ -81,8 +81,11 @@ uint64_t Load(const void* address, size_t bytes, Order order, Place place);
 void Store(void* address, size_t bytes, uint64_t value, Order order, Place place);
 bool CompareExchange(void* address, size_t bytes, uint64_t* expected, uint64_t value, Order order,
                      Place place);
-uint64_t Exchange(void* address, size_t bytes, uint64_t value, Order order, Place place);
+enum class Update : uint8_t { kSet, kAdd, kOr };
+uint64_t Exchange(void* address, size_t bytes, Update update, uint64_t operand, Order order,
+                  Place place);
 void Fence(Order order, Place place);
+void FenceEverywhere(Place place);  // in each thread: membarrier(2)
 // memcpy. A plain access to a payload may be torn, and valid() then says so: what a compiler makes
 // of it is a relaxed one of each word.
 void* Copy(void* to, const void* from, size_t bytes, Place place);

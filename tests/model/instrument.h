@@ -9,9 +9,13 @@
 #define OMBUS_TESTS_MODEL_INSTRUMENT_H_
 
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
+#include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,8 +76,15 @@ class Atomic {
   }
   T exchange(T value, std::memory_order order, const char* file = __builtin_FILE(),
              int line = __builtin_LINE()) {
-    return static_cast<T>(
-        Exchange(&value_, sizeof value_, value, OrderOf(order), {.file = file, .line = line}));
+    return Modify(Update::kSet, value, order, {.file = file, .line = line});
+  }
+  T fetch_add(T value, std::memory_order order, const char* file = __builtin_FILE(),
+              int line = __builtin_LINE()) {
+    return Modify(Update::kAdd, value, order, {.file = file, .line = line});
+  }
+  T fetch_or(T value, std::memory_order order, const char* file = __builtin_FILE(),
+             int line = __builtin_LINE()) {
+    return Modify(Update::kOr, value, order, {.file = file, .line = line});
   }
   bool compare_exchange_strong(T& expected, T value, std::memory_order order,
                                const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
@@ -88,19 +99,12 @@ class Atomic {
                                const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     return compare_exchange_strong(expected, value, order, file, line);
   }
-  // Of statistics alone: the model does not know them.
-  T fetch_add(T value, std::memory_order /*order*/) {
-    const T before = value_;
-    value_ += value;
-    return before;
-  }
-  T fetch_or(T value, std::memory_order /*order*/) {
-    const T before = value_;
-    value_ |= value;
-    return before;
-  }
 
  private:
+  T Modify(Update update, T operand, std::memory_order order, Place place) {
+    return static_cast<T>(Exchange(&value_, sizeof value_, update, operand, OrderOf(order), place));
+  }
+
   T value_;
 };
 
@@ -116,6 +120,10 @@ void StoreBuiltin(T* address, T value, const char* file, int line) {
 }
 
 uint64_t ModelNowNs();
+// membarrier(2) for every thread of the model; futex(2) wakes nobody here.
+long Syscall(Place place, long number, long argument, ...);
+// What raises an inotify event: the sleepers wake up.
+ssize_t WriteThroughFile(const void* from, size_t bytes);
 
 }  // namespace ombus::model
 
@@ -153,6 +161,10 @@ inline void CpuRelax() {}
   ::ombus::model::Fence(::ombus::model::Order::kAcquire, {.file = __FILE__, .line = __LINE__})
 #define getrandom(buffer, bytes, flags) \
   static_cast<ssize_t>((*(buffer) = ::ombus::model::NextNumber(), (bytes)))
+#define syscall(number, argument, ...)                                                    \
+  ::ombus::model::Syscall({.file = __FILE__, .line = __LINE__}, number, (long)(argument), \
+                          __VA_ARGS__)
+#define pwrite(descriptor, from, bytes, offset) ::ombus::model::WriteThroughFile(from, bytes)
 #define fchmod(descriptor, mode) 0
 #define getpid() 1
 #define stat(path, info) -1

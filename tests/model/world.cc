@@ -166,6 +166,8 @@ void HandOver() {
   AddLocation(&header.state, 4, Role::kWord, enders, "state");
   AddLocation(&header.epoch_position, 8, Role::kWord, enders, "epoch_position");
   AddLocation(&header.head, 8, Role::kWord, producers, "head");
+  if (world.shape.sleeps)
+    AddLocation(&header.waiters, 4, Role::kWord, world.shape.owners[0] | producers, "waiters");
   for (uint32_t i = 0; i < world.shape.lines; ++i) AddLine(i);
   for (uint32_t i = 0; i < world.shape.capacity; ++i) AddSlot(i);
   for (int thread = 0; thread < kThreadsMax; ++thread) {
@@ -264,6 +266,13 @@ void CopyOut(int thread, int times) {
   }
 }
 
+void Sleep(int thread) {
+  BeginAction(kSleep);
+  Reader& reader = *world.readers[thread];
+  reader.asleep = reader.consumer->ArmWake();
+  EndAction();
+}
+
 void Close(int thread) {
   BeginAction(kClose);
   world.writers[thread]->producer->Close();
@@ -286,8 +295,10 @@ void Create(int thread) {
 void DrainAll() {
   const uint64_t head = HeadAtLast();
   for (int thread = 0; thread < kThreadsMax; ++thread) {
-    const Reader* const reader = world.readers[thread];
+    Reader* const reader = world.readers[thread];
     if (reader == nullptr || !Alive(thread)) continue;
+    if (reader->asleep && !world.woken && !reader->consumer->ArmWake())
+      Fail("reader %d sleeps while there is something to poll", thread);
     for (int i = 0; i < 70 && !(reader->closed && reader->next == head); ++i) Poll(thread, 1);
     if (reader->next != head) {
       Fail("reader %d ends at %llu, the stream at %llu", thread,

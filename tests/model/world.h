@@ -21,6 +21,7 @@ struct Shape {
   uint32_t lines = 1;
   bool sealed = false;
   bool evicts = false;   // the clock runs, and whoever stands still is evicted at the second look
+  bool sleeps = false;   // readers do
   bool creates = false;  // the ring itself, while threads run
   Threads producers = 1;
   Threads enders = 0;             // of those: who closes the stream or takes it over
@@ -35,7 +36,7 @@ struct Writer {
 struct Reader {
   uint64_t next = 0;  // position of the next record
   uint64_t lost = 0;
-  bool lost_since_record = false, has_read = false, closed = false;
+  bool lost_since_record = false, has_read = false, closed = false, asleep = false;
   std::unique_ptr<Consumer> consumer;
 };
 
@@ -45,6 +46,7 @@ struct World {
   char* ring = nullptr;
   uint64_t bytes = 0;
   bool unlinked = false;
+  bool woken = false;  // whoever sleeps
   Shape shape;
   Writer* writers[kThreadsMax] = {};
   Reader* readers[kThreadsMax] = {};
@@ -72,6 +74,7 @@ void Open(int thread, ConsumerStart start = ConsumerStart::kLive,
 void Leave(int thread);
 void Poll(int thread, int times);
 void CopyOut(int thread, int times);
+void Sleep(int thread);  // unless there is something to poll
 void Close(int thread);
 void Create(int thread);  // the ring, or takes it over
 
