@@ -75,6 +75,8 @@ Result<Geometry> MapRing(ShmObject& object) {
   return ReadGeometry(*object.header(), model::kRingBytes, object.name());
 }
 
+bool HalfCreated(const ShmObject&, const uint32_t (&)[2]) { return false; }
+
 // --- The rest ------------------------------------------------------------------------------------
 
 MemoryReport TuneMemory(const ShmObject&, uint64_t, const MemoryOptions&) { return MemoryReport(); }
