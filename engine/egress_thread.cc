@@ -8,7 +8,7 @@
 
 namespace ombus::engine {
 
-Status EgressThread::Start(std::string name, std::function<void()> work) {
+Status EgressThread::Start(const std::string& name, std::function<void()> work) {
   name_ = name.substr(0, 15);
   work_ = std::move(work);
   sigset_t all, before;

@@ -21,7 +21,7 @@ class EgressThread {
   EgressThread& operator=(const EgressThread&) = delete;
 
   // Runs work() in a thread of that name, of which the kernel keeps 15 bytes. Once.
-  Status Start(std::string name, std::function<void()> work);
+  Status Start(const std::string& name, std::function<void()> work);
   // Waits for the end of work(); nothing where there is no thread.
   void Join();
 
