@@ -6,8 +6,6 @@
 #ifndef OMBUS_ENGINE_BASIC_RELAY_H_
 #define OMBUS_ENGINE_BASIC_RELAY_H_
 
-#include <sched.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -20,6 +18,7 @@
 #include "engine/cpu_pin.h"
 #include "engine/event_desk.h"
 #include "engine/idle_policy.h"
+#include "engine/idle_rest.h"
 #include "engine/relay_clock.h"
 #include "engine/stats_board.h"
 #include "engine/stream_feed.h"
@@ -263,21 +262,9 @@ class RelayOn final : public Relay {
   Status Idle() {
     ++stats_.idle_turns;
     const IdleStep step = idle_.OnIdle(now_ns_ - busy_ns_);
-    switch (step.action) {
-      case IdleAction::kSpin:
-        return Status();
-      case IdleAction::kPause:
-        for (int i = 0; i < 16; ++i) CpuRelax();
-        return Status();
-      case IdleAction::kYield:
-        sched_yield();
-        return Status();
-      case IdleAction::kSleepFor:
-        return SleepInServer(step.sleep_ns);
-      case IdleAction::kSleepWoken:
-        return SleepUntilWoken(step.sleep_ns);
-    }
-    return Status();
+    if (RestAwake(step.action)) return Status();
+    if (step.action == IdleAction::kSleepFor) return SleepInServer(step.sleep_ns);
+    return SleepUntilWoken(step.sleep_ns);
   }
 
   Status SleepUntilWoken(uint64_t sleep_ns) {

@@ -6,8 +6,6 @@
 #ifndef OMBUS_ENGINE_EGRESS_LANE_H_
 #define OMBUS_ENGINE_EGRESS_LANE_H_
 
-#include <sched.h>
-
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -20,6 +18,7 @@
 #include "engine/egress_reports.h"
 #include "engine/egress_thread.h"
 #include "engine/idle_policy.h"
+#include "engine/idle_rest.h"
 #include "engine/memory_guard.h"
 #include "engine/relay_clock.h"
 #include "engine/stats_board.h"
@@ -154,22 +153,10 @@ class EgressLane {
 
   Status Idle() {
     const IdleStep step = idle_.OnIdle(now_ns_ - busy_ns_);
-    switch (step.action) {
-      case IdleAction::kSpin:
-        return Status();
-      case IdleAction::kPause:
-        for (int i = 0; i < 16; ++i) CpuRelax();
-        return Status();
-      case IdleAction::kYield:
-        sched_yield();
-        return Status();
-      case IdleAction::kSleepFor:
-        return Sleep(step.sleep_ns);
-      case IdleAction::kSleepWoken:
-        bell_->Arm(kPublished);
-        return Sleep(server_->behind() ? 0 : step.sleep_ns);
-    }
-    return Status();
+    if (RestAwake(step.action)) return Status();
+    if (step.action == IdleAction::kSleepFor) return Sleep(step.sleep_ns);
+    bell_->Arm(kPublished);
+    return Sleep(server_->behind() ? 0 : step.sleep_ns);
   }
 
   // A connection that is handed over and a stop ring whether it is armed or not.

@@ -1,12 +1,11 @@
 #include "engine/wake_set.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
 
+#include "engine/event_fd.h"
 #include "ring/system_error.h"
 
 namespace ombus::engine {
@@ -23,7 +22,7 @@ Result<std::unique_ptr<WakeSet>> WakeSet::Create() {
   std::unique_ptr<WakeSet> set(new WakeSet);
   set->epoll_fd_ = epoll_create1(EPOLL_CLOEXEC);
   if (set->epoll_fd_ < 0) return WakeError("epoll_create1", errno);
-  set->event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  set->event_fd_ = OpenEventFd();
   if (set->event_fd_ < 0) return WakeError("eventfd", errno);
   if (Status added = set->Add(set->event_fd_); !added.ok()) return added;
   return set;
@@ -47,15 +46,10 @@ void WakeSet::Remove(int fd) { epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
 void WakeSet::Interrupt() {
   const int saved_errno = errno;  // a signal handler must not change it
   interrupted_.store(true, std::memory_order_relaxed);
-  const uint64_t one = 1;
-  // Fails only when the count is full: then it is readable already.
-  [[maybe_unused]] const ssize_t written = write(event_fd_, &one, sizeof one);
+  RingEventFd(event_fd_);
   errno = saved_errno;
 }
 
-void WakeSet::Quieten() {
-  uint64_t count = 0;
-  [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof count);
-}
+void WakeSet::Quieten() { DrainEventFd(event_fd_); }
 
 }  // namespace ombus::engine

@@ -46,12 +46,8 @@ class BroadcastLog {
 
   // Encodes one record at head. Does not check room: see the invariant. No call, no allocation.
   void Append(const Record& record) {
-    if (head_ >= next_mark_) [[unlikely]]
-      AddMarkSlow(record.wal_seq);
     EncodeFrame(memory_.get() + Index(head_), record);
-    head_ += FrameBytes(record.size);
-    last_wal_seq_ = record.wal_seq;
-    ++frames_;
+    Count(FrameBytes(record.size), record.wal_seq);
   }
 
   // Another log over the same memory, as this one is now, that looks back at most `reach` bytes and
@@ -59,15 +55,7 @@ class BroadcastLog {
   BroadcastLog View(uint64_t reach) const;
   // In a view: the frame at head, which the other log has encoded there, and taking it over.
   uint64_t NextBytes() const { return FrameBytes(LoadWord(memory_.get() + Index(head_)) >> 48); }
-  void TakeOver() {
-    const std::byte* frame = memory_.get() + Index(head_);
-    const uint64_t bytes = FrameBytes(LoadWord(frame) >> 48);
-    last_wal_seq_ = LoadWord(frame + 8);
-    if (head_ >= next_mark_) [[unlikely]]
-      AddMarkSlow(last_wal_seq_);
-    head_ += bytes;
-    ++frames_;
-  }
+  void TakeOver() { Count(NextBytes(), LoadWord(memory_.get() + Index(head_) + 8)); }
 
   // At most `max` of the bytes from cursor to head, contiguous.
   std::span<const std::byte> Window(uint64_t cursor, uint64_t max) const {
@@ -111,6 +99,14 @@ class BroadcastLog {
 
   BroadcastLog(std::shared_ptr<std::byte> memory, uint64_t bytes);
   BroadcastLog(const BroadcastLog&) = default;  // see View
+  // The frame at head is there, and part of the log from now on.
+  void Count(uint64_t bytes, uint64_t wal_seq) {
+    if (head_ >= next_mark_) [[unlikely]]
+      AddMarkSlow(wal_seq);
+    head_ += bytes;
+    last_wal_seq_ = wal_seq;
+    ++frames_;
+  }
   uint64_t Index(uint64_t position) const { return position & (bytes_ - 1); }
   const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
   bool Retained(uint64_t position) const { return head_ - position <= retained_; }

@@ -50,11 +50,9 @@ class SharedLog {
   }
   // Whether there was anything new.
   bool Publish() {
-    const bool news = log_.head() != published_ || epoch_news_;
-    epoch_news_ = false;
-    published_ = log_.head();
-    head_.store(published_, std::memory_order_release);  // [egress-head]
-    return news;
+    const bool records = log_.head() != head_.load(std::memory_order_relaxed);
+    head_.store(log_.head(), std::memory_order_release);  // [egress-head]
+    return std::exchange(epoch_news_, false) || records;
   }
   void BeginEpoch(uint64_t epoch, bool whole);
   // How many bytes of frames find room for certain; after a look at all readers.
@@ -105,7 +103,6 @@ class SharedLog {
   BroadcastLog log_;
   const uint64_t reach_, frame_bytes_max_;
   uint64_t limit_ = 0;  // up to where it may write, for certain
-  uint64_t published_ = 0;
   bool epoch_news_ = false;
 
   alignas(128) std::atomic<uint64_t> head_{0};
