@@ -89,6 +89,8 @@ class BasicClient {
   // Heartbeats and silence: what is due now, and how long until something is.
   uint64_t idle_timeout_ns() const;
   void Watch();
+  bool AwaitsWelcome() const { return stream_.skipping() && outbox_sent_ == outbox_.size(); }
+  void WatchWelcome();
   bool CameMeanwhile();
   uint64_t BoundedWait(uint64_t wait_ns);
   void QueueHeartbeat();
@@ -115,8 +117,8 @@ class BasicClient {
   uint64_t connection_ = 0;  // the token of all operations of one connection
   size_t next_address_ = 0;
   uint64_t deadline_ns_ = 0;  // kConnecting: of this attempt; kWaiting: of the next one's start
-  uint64_t welcome_until_ns_ = 0;
-  SilenceWatch silence_;  // kConnected: of the server
+  SilenceWatch silence_;      // kConnected: of the server
+  SilenceWatch welcome_;      // since HELLO went out, while resuming: of its answer
   uint64_t spoke_ns_ = 0;
   uint64_t last_wal_seq_ = 0, random_;
   uint32_t failures_ = 0, reconnects_ = 0;

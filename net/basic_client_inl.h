@@ -138,7 +138,6 @@ void BasicClient<B>::Drive(uint64_t wait_ns) {
 
 template <Backend B>
 void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
-  if (stream_.skipping() && backend_->NowNs() >= welcome_until_ns_) stream_.StopSkipping();
   if (outbox_sent_ != outbox_.size()) {
     const bool receiving = receiving_;
     Turn(0);  // HELLO goes out before anything is taken in
@@ -148,14 +147,27 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (!receiving_) {
     const std::span<std::byte> room = stream_.Compact();
     const int32_t received = backend_->ReceiveNow(socket_, room);
-    if (received != -EAGAIN) OnReceived(received);
+    if (received == -EAGAIN) {
+      WatchWelcome();
+    } else {
+      OnReceived(received);
+    }
     // A busy poll is this one system call.
     if (received != -EAGAIN || wait_ns == 0) return Watch();
     receiving_ = true;
     backend_->ReceiveInto(socket_, room, connection_);
   }
   Turn(BoundedWait(wait_ns));
+  if (receiving_) WatchWelcome();
   Watch();
+}
+
+// A server that does not answer HELLO speaks the old protocol: its frames are taken from here on.
+// Called where the socket was empty, so that no answer lies there.
+template <Backend B>
+void BasicClient<B>::WatchWelcome() {
+  if (!AwaitsWelcome() || !welcome_.Overdue(backend_->NowNs(), kWelcomeWaitNs)) return;
+  if (!CameMeanwhile()) stream_.StopSkipping();
 }
 
 template <Backend B>
@@ -194,23 +206,27 @@ template <Backend B>
 bool BasicClient<B>::CameMeanwhile() {
   if (receiving_) {
     Turn(0);
-  } else if (const int32_t received = backend_->ReceiveNow(socket_, stream_.Compact());
-             received != -EAGAIN) {
-    OnReceived(received);
+    return !receiving_ || state_ != State::kConnected;
   }
-  return state_ != State::kConnected || !silence_.StillNothing();
+  const int32_t received = backend_->ReceiveNow(socket_, stream_.Compact());
+  if (received == -EAGAIN) return false;
+  OnReceived(received);
+  return true;
 }
 
 template <Backend B>
 uint64_t BasicClient<B>::BoundedWait(uint64_t wait_ns) {
   const uint64_t timeout_ns = idle_timeout_ns();
-  if (timeout_ns == 0) return wait_ns;
+  const bool welcome = AwaitsWelcome();
+  if (timeout_ns == 0 && !welcome) return wait_ns;
   const uint64_t now_ns = backend_->NowNs();
-  uint64_t at_ns = silence_.DueNs(now_ns, timeout_ns);
+  uint64_t at_ns = timeout_ns != 0 ? silence_.DueNs(now_ns, timeout_ns) : ~uint64_t{0};
+  if (welcome) at_ns = std::min(at_ns, welcome_.DueNs(now_ns, kWelcomeWaitNs));
   const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
   if (beat_ns != 0) at_ns = std::min(at_ns, spoke_ns_ + beat_ns);
   wait_ns = std::min(wait_ns, at_ns > now_ns ? at_ns - now_ns : 0);
   silence_.ListensUntil(now_ns + wait_ns);
+  welcome_.ListensUntil(now_ns + wait_ns);
   return wait_ns;
 }
 
@@ -335,7 +351,6 @@ void BasicClient<B>::OnConnected(int result) {
   connected_ns_ = spoke_ns_ = backend_->NowNs();
   silence_.Start(spoke_ns_);
   if (!options_.hello) return;
-  welcome_until_ns_ = spoke_ns_ + kWelcomeWaitNs;
   AppendHello(&outbox_, {kWireVersion, resume_from, stream_.resume_epoch(), options_.heartbeat_ms});
   SendOutbox();
 }
@@ -365,7 +380,8 @@ template <Backend B>
 void BasicClient<B>::OnSent(int result) {
   if (result > 0) {
     outbox_sent_ += static_cast<size_t>(result);
-    if (outbox_sent_ < outbox_.size()) SendOutbox();
+    if (outbox_sent_ < outbox_.size()) return SendOutbox();
+    if (stream_.skipping()) welcome_.Start(backend_->NowNs());
   } else if (result == -EAGAIN) {
     backend_->PollOut(socket_, connection_);
   }

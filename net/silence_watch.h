@@ -20,9 +20,8 @@ class SilenceWatch {
   void ListensUntil(uint64_t at_ns) { listens_until_ns_ = at_ns; }
 
   // Whether nothing was heard for limit_ns. The caller then looks for what has come, without
-  // waiting; the peer is silent where that found nothing: StillNothing.
+  // waiting; the peer is silent where that found nothing.
   bool Overdue(uint64_t now_ns, uint64_t limit_ns);
-  bool StillNothing() const { return !heard_; }
 
   uint64_t SilentNs(uint64_t now_ns) const { return heard_ ? 0 : now_ns - heard_ns_; }
   // When it would be overdue.

@@ -4,7 +4,6 @@
 #define OMBUS_TESTS_ENGINE_ENGINE_TEST_STREAM_H_
 
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -66,7 +66,7 @@ bool Eventually(F&& done, std::chrono::seconds limit = std::chrono::seconds(15))
   const auto end = std::chrono::steady_clock::now() + limit;
   while (!done()) {
     if (std::chrono::steady_clock::now() > end) return false;
-    sched_yield();
+    std::this_thread::sleep_for(std::chrono::microseconds(200));  // what it looks at has its turn
   }
   return true;
 }

@@ -161,6 +161,42 @@ TEST_F(ClientTimeTest, GivesTheServerAMomentAfterStandingStill) {
   EXPECT_LE(backend_->NowNs() - start_ns, 60'400 * kMs);
 }
 
+// What was sent before HELLO arrived is not taken for an old server's stream.
+TEST_F(ClientTimeTest, WaitsForTheAnswerToItsResumeHoweverLongItStoodStillItself) {
+  Make({.resume_from = 10});
+  backend_->StandStill(60'000 * kMs);
+  Data(20);
+  EXPECT_EQ(Poll(1), ClientResult::kEmpty);
+  EXPECT_EQ(Received(ControlType::kHello), 1u);
+  Data(21);
+  backend_->StandStill(60'000 * kMs);
+  EXPECT_EQ(Poll(100), ClientResult::kEmpty);  // the answer may be under way
+  Data(22);
+  Welcome(1000);
+  Data(10);
+  backend_->StandStill(60'000 * kMs);
+  Record record;
+  ClientResult result = client_->Poll(&record, 100 * kMs);
+  if (result == ClientResult::kEmpty) result = client_->Poll(&record, 100 * kMs);
+  ASSERT_EQ(result, ClientResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 10u);
+}
+
+TEST_F(ClientTimeTest, TakesWhatAnOldServerSendsAfterASecondWithoutAnAnswer) {
+  Make({.resume_from = 10});
+  const uint64_t start_ns = backend_->NowNs();
+  ClientResult result = ClientResult::kEmpty;
+  uint64_t wal_seq = 20;
+  for (; result == ClientResult::kEmpty && wal_seq < 120; ++wal_seq) {
+    Data(wal_seq);
+    result = Poll(50);
+  }
+  EXPECT_EQ(result, ClientResult::kGap);
+  EXPECT_EQ(client_->expected_wal_seq(), 10u);
+  EXPECT_GE(backend_->NowNs() - start_ns, 1000 * kMs);
+  EXPECT_LE(backend_->NowNs() - start_ns, 1200 * kMs);
+}
+
 TEST_F(ClientTimeTest, NamesTheServerThatWasSilentAndTheHalfFrame) {
   Make({});
   Welcome(100);
