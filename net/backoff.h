@@ -6,9 +6,6 @@
 
 namespace ombus::net {
 
-// The next number of a splitmix64 sequence; `state` is the seed at first.
-uint64_t NextRandom(uint64_t* state);
-
 // Before attempt `failures` + 1: base doubled `failures` times, at most max, of which the upper
 // half is random, so that a thousand clients of one server do not all come back in the same
 // instant.

@@ -23,6 +23,7 @@
 #include "net/silence_watch.h"
 #include "net/socket.h"
 #include "ombus/client.h"
+#include "ring/base/random.h"
 
 namespace ombus::net {
 
@@ -120,7 +121,8 @@ class BasicClient {
   SilenceWatch silence_;      // kConnected: of the server
   SilenceWatch welcome_;      // since HELLO went out, while resuming: of its answer
   uint64_t spoke_ns_ = 0;
-  uint64_t last_wal_seq_ = 0, random_;
+  uint64_t last_wal_seq_ = 0;
+  Random random_;
   uint32_t failures_ = 0, reconnects_ = 0;
   uint64_t connected_ns_ = 0, backoff_ns_ = 0;  // since when; the wait before the last attempt
   bool barren_ = false;                         // the last connection was of no use

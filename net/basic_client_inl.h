@@ -309,7 +309,7 @@ void BasicClient<B>::OnClosed() {
   final_ = ClientResult::kDisconnected;
   stream_.Reset(false);
   const uint64_t wait_ms = BackoffMs(failures_ == 0 ? 0 : failures_ - 1, options_.retry_base_ms,
-                                     options_.retry_max_ms, NextRandom(&random_));
+                                     options_.retry_max_ms, random_.Next());
   state_ = State::kWaiting;
   backoff_ns_ = wait_ms * 1'000'000;
   deadline_ns_ = backend_->NowNs() + backoff_ns_;

@@ -22,20 +22,12 @@ SimBackend::SimBackend(SimNetwork* network, const SimOptions& options)
     : network_(network),
       options_(options),
       table_(options.backend.sockets_hint),
-      random_state_(options.seed) {}
+      random_(options.seed) {}
 
 SimBackend::~SimBackend() {
   for (const Slot& slot : table_.slots()) {
     if (slot.open) network_->Close(slot.fd);
   }
-}
-
-// SplitMix64 (Steele, Lea, Flood 2014): any seed is good, zero too.
-uint64_t SimBackend::Random() {
-  uint64_t mixed = random_state_ += 0x9E3779B97F4A7C15;
-  mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9;
-  mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
-  return mixed ^ mixed >> 31;
 }
 
 Status SimBackend::RegisterMemory(std::span<std::byte> region) {
@@ -158,7 +150,7 @@ int32_t SimBackend::SendNow(SocketId id, std::span<const std::byte> bytes) {
   if (Roll(options_.faults.send_again)) return -EAGAIN;
   if (Roll(options_.faults.reset)) network_->Reset(slot->fd);
   if (bytes.size() > 1 && Roll(options_.faults.short_send)) {
-    bytes = bytes.first(1 + Random() % (bytes.size() - 1));
+    bytes = bytes.first(1 + random_.Below(bytes.size() - 1));
   }
   return network_->Write(slot->fd, bytes);
 }
@@ -169,7 +161,7 @@ void SimBackend::PollAll() {
     Slot* slot = table_.Find(id);
     if (slot == nullptr || slot->pending == 0 || slot->silent_until_ns > now_ns_) continue;
     if (Roll(options_.faults.delay)) {
-      slot->silent_until_ns = now_ns_ + 1 + Random() % options_.faults.delay_ns_max;
+      slot->silent_until_ns = now_ns_ + 1 + random_.Below(options_.faults.delay_ns_max);
       continue;
     }
     if (!CancelOne(id, *slot)) PollSlot(id, *slot);
@@ -199,7 +191,7 @@ void SimBackend::PollAccept(SocketId id, Slot& slot) {
   for (int i = 0; i < kAcceptsPerTurn && network_->Readable(slot.fd); ++i) {
     if (Roll(options_.faults.accept_error)) {
       constexpr int kErrors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
-      return Finish(id, slot, Op::kAccept, -kErrors[Random() % std::size(kErrors)]);
+      return Finish(id, slot, Op::kAccept, -kErrors[random_.Below(std::size(kErrors))]);
     }
     const int fd = network_->Accept(slot.fd);
     if (Roll(options_.faults.end_multishot)) return Finish(id, slot, Op::kAccept, fd);
@@ -269,7 +261,7 @@ void SimBackend::Shuffle() {
     places.push_back(due.id);
     by_socket[due.id].push_back(std::move(due));
   }
-  for (size_t i = places.size(); i > 1; --i) std::swap(places[i - 1], places[Random() % i]);
+  for (size_t i = places.size(); i > 1; --i) std::swap(places[i - 1], places[random_.Below(i)]);
   due_.clear();
   std::map<SocketId, size_t> taken;
   for (const SocketId id : places) due_.push_back(std::move(by_socket[id][taken[id]++]));

@@ -14,6 +14,7 @@
 #include "net/backend_options.h"
 #include "net/sim_network.h"
 #include "net/socket_table.h"
+#include "ring/base/random.h"
 
 namespace ombus::net {
 
@@ -131,8 +132,7 @@ class SimBackend {
   void Shuffle();
   void AddDue(SocketId id, Op op, uint64_t token, int32_t result, bool more = false);
   void Finish(SocketId id, Slot& slot, Op op, int32_t result);
-  uint64_t Random();
-  bool Roll(uint32_t per_mille) { return per_mille != 0 && Random() % 1000 < per_mille; }
+  bool Roll(uint32_t per_mille) { return per_mille != 0 && random_.Below(1000) < per_mille; }
 
   SimNetwork* network_;
   SimOptions options_;
@@ -142,7 +142,7 @@ class SimBackend {
   size_t deliver_ = 0;  // of these, by this turn
   std::span<std::byte> region_;
   uint32_t buffers_left_ = 0;  // in this turn: they come back when the sink returns
-  uint64_t random_state_;
+  Random random_;
   uint64_t now_ns_ = 1'000'000'000, stand_still_ns_ = 0;
   uint64_t trace_hash_ = 0xCBF29CE484222325;
   BackendStats stats_;

@@ -23,7 +23,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/backoff.h"
+#include "ring/base/random.h"
 #include "tests/fuzz/ring_user.h"
 
 namespace ombus {
@@ -71,19 +71,18 @@ class Scribbler {
   }
   size_t Place(size_t bytes) {
     constexpr size_t kHot[] = {128, 136, 144, 152, 256, 384, 512, 640};
-    const uint64_t kind = net::NextRandom(&random_) % 16;
-    if (kind == 0) return net::NextRandom(&random_) % kGeometryBytes / 8 * 8;
-    if (kind < 5) return kHot[net::NextRandom(&random_) % std::size(kHot)];
-    if (kind < 8)
-      return kHeaderPageBytes + net::NextRandom(&random_) % 16 * 8;  // the first two lines
-    return net::NextRandom(&random_) % (bytes / 8) * 8;
+    const uint64_t kind = random_.Below(16);
+    if (kind == 0) return random_.Below(kGeometryBytes) / 8 * 8;
+    if (kind < 5) return kHot[random_.Below(std::size(kHot))];
+    if (kind < 8) return kHeaderPageBytes + random_.Below(16) * 8;  // the first two lines
+    return random_.Below(bytes / 8) * 8;
   }
   uint64_t Value(const std::atomic<uint64_t>& word, const std::byte* memory) {
     const auto* header = reinterpret_cast<const RingHeader*>(memory);
-    const uint64_t random = net::NextRandom(&random_);
+    const uint64_t random = random_.Next();
     switch (random % 5) {
       case 0:
-        return net::NextRandom(&random_);
+        return random_.Next();
       case 1:
         return random >> 8 & 63;
       case 2:
@@ -96,7 +95,7 @@ class Scribbler {
   }
 
   std::string name_;
-  uint64_t random_;
+  Random random_;
   std::atomic<uint64_t>* writes_;
 };
 
@@ -144,9 +143,9 @@ class Victim {
     if (role_ == "stat") {
       user_.Look() ? (void)++attached_ : TakeOver();
     } else if (role_ == "producer") {
-      Produce(net::NextRandom(&random_));
+      Produce(random_.Next());
     } else {
-      Consume(net::NextRandom(&random_));
+      Consume(random_.Next());
     }
   }
   void Report() const {
@@ -215,7 +214,8 @@ class Victim {
 
   std::string_view role_;
   std::string name_;
-  uint64_t random_, calls_ = 0, attached_ = 0, taken_over_ = 0;
+  Random random_;
+  uint64_t calls_ = 0, attached_ = 0, taken_over_ = 0;
   std::atomic<uint64_t>* writes_;
   RingUser user_;
   pid_t child_ = 0;

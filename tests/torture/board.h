@@ -67,23 +67,6 @@ inline void Add(std::atomic<uint64_t>& count, uint64_t n) {
   count.store(count.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
-// A small generator: std::mt19937 would be most of what the producer does.
-class Random {
- public:
-  explicit Random(uint64_t seed) : state_(seed * 0x9E3779B97F4A7C15u + 1) {}
-  uint64_t Next() {
-    state_ ^= state_ << 13;
-    state_ ^= state_ >> 7;
-    state_ ^= state_ << 17;
-    return state_;
-  }
-  uint64_t Below(uint64_t end) { return (Next() >> 11) % end; }
-  bool OneIn(uint64_t n) { return Below(n) == 0; }
-
- private:
-  uint64_t state_;
-};
-
 }  // namespace ombus::torture
 
 #endif  // OMBUS_TESTS_TORTURE_BOARD_H_

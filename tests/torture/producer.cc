@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "ring/base/random.h"
 #include "tests/torture/content.h"
 #include "tests/torture/roles.h"
 

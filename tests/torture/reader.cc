@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ombus/consumer.h"
+#include "ring/base/random.h"
 #include "tests/torture/content.h"
 #include "tests/torture/roles.h"
 

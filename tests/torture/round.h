@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "ring/base/random.h"
 #include "tests/torture/board.h"
 
 namespace ombus::torture {
