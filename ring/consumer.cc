@@ -25,27 +25,13 @@ constexpr uint32_t kReleaseEveryMax = 64;
 // After so many records found one by one there probably are more: look at head once and run.
 constexpr uint32_t kLooksBeforeHead = 5;
 constexpr uint32_t kLooksBeforeHeadMax = 1 << 16;
-// In a run of records, nearer to head than this is near: wait for so long for more, once. Shorter
-// waits cost throughput (200 B: 16 ns a record with 400 ns, 35 with none), longer ones gain
-// nothing.
+// In a run of records, nearer to head than this is near: let the producer get ahead.
 constexpr uint32_t kNearRecords = 64;
-constexpr uint64_t kNearPauseNs = 400;
-// After so many waits in a row that brought nothing, ever more of them are left out: up to 4096.
-constexpr uint32_t kFutileWaitsFree = 2, kFutileWaitsMax = kFutileWaitsFree + 12;
 // How often an empty poll looks at head, which its producer writes all the time: only for slots
 // whose seq was damaged, where looking at seq alone would wait for ever.
 constexpr uint32_t kLookAtHeadEvery = 64;
 // No line ever holds it, so every poll takes its slow half.
 constexpr uint64_t kNeverLive = ~uint64_t{0} << 2;
-
-// How many steps of a spin take that long here: from 10 to 150 cycles each, by processor.
-uint32_t PausesFor(uint64_t ns) {
-  constexpr uint32_t kTried = 64;
-  const uint64_t start_ns = NowNs();
-  for (uint32_t i = 0; i < kTried; ++i) CpuRelax();
-  const uint64_t tried_ns = std::max<uint64_t>(NowNs() - start_ns, 1);
-  return static_cast<uint32_t>(std::clamp<uint64_t>(kTried * ns / tried_ns, 1, 1000));
-}
 
 // Its successor marks an object before it takes the name away from it.
 Status BeingReplaced(const std::string& name) {
@@ -86,7 +72,7 @@ Result<std::unique_ptr<Consumer>> Consumer::Open(const ConsumerOptions& options)
   cold->looks_before_head = kLooksBeforeHead;
   if (options.profile == RingProfile::kThroughput) {
     cold->near_records = std::min(kNearRecords, geometry->capacity / 8);
-    cold->near_pauses = PausesFor(kNearPauseNs);
+    cold->near_wait = NearWaitFor(cold->near_records, geometry->capacity);
   }
 
   const bool any = options.consumer_index == kAnyConsumerIndex;
@@ -197,7 +183,8 @@ void Consumer::MoveTo(uint64_t position) {
 uint64_t Consumer::RunAheadSlow(uint64_t position) {
   view_ = live_;
   uint64_t ahead = header_->head.load(std::memory_order_acquire) - position;  // [head]
-  if (static_cast<int64_t>(ahead) < cold_->near_records) ahead = LetGetAhead(position, ahead);
+  if (static_cast<int64_t>(ahead) < int64_t{cold_->near_records})
+    ahead = LetGetAhead(position, ahead);
   // At the live edge: leave the producer's head alone for a while. Else look again at the end.
   looks_before_head_ = ahead == 1 ? cold_->looks_before_head : 1;
   if (ahead - 1 > mask_) return position + 1;  // 1…capacity; anything else is no bound
@@ -206,19 +193,14 @@ uint64_t Consumer::RunAheadSlow(uint64_t position) {
   return position + ahead;
 }
 
-// Where that brings nothing (the producer is this very thread, say), it is tried ever less often.
 uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
-  if (cold_->waits_to_skip != 0) {
-    --cold_->waits_to_skip;
-    return ahead;
-  }
-  for (uint32_t i = 0; i < cold_->near_pauses; ++i) CpuRelax();
+  const uint32_t steps = cold_->near_wait.Steps();
+  if (steps == 0) return ahead;
+  for (uint32_t i = 0; i < steps; ++i) CpuRelax();
   const uint64_t now = header_->head.load(std::memory_order_acquire) - position;  // [head]
+  cold_->near_wait.Gained(now - ahead);
   uint32_t& looks = cold_->looks_before_head;
   looks = now != ahead ? kLooksBeforeHead : std::min(2 * looks, kLooksBeforeHeadMax);
-  uint32_t& futile = cold_->futile_waits;
-  futile = now != ahead ? 0 : std::min(futile + 1, kFutileWaitsMax);
-  if (futile > kFutileWaitsFree) cold_->waits_to_skip = 1u << (futile - kFutileWaitsFree);
   return now;
 }
 

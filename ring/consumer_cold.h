@@ -8,6 +8,7 @@
 
 #include "ombus/consumer.h"
 #include "ring/geometry.h"
+#include "ring/near_wait.h"
 #include "ring/shm_object.h"
 
 namespace ombus {
@@ -18,11 +19,8 @@ struct Consumer::Cold {
   MemoryReport memory;
   pid_t opener = 0;                // a forked child must not give up its parent's line
   uint32_t looks_before_head = 1;  // records found one by one, then a look at head
-  // Nearer to head than near_records in a run of records: spin near_pauses steps. 0: never.
-  int64_t near_records = 0;
-  uint32_t near_pauses = 0;
-  uint32_t futile_waits = 0;   // in a row
-  uint32_t waits_to_skip = 0;  // because of them
+  uint32_t near_records = 0;       // nearer to head than this in a run of records: wait. 0: never
+  NearWait near_wait;
   bool barrier_works = false;
   bool replaced = false;     // the change to another object has been reported
   int wake_descriptor = -1;  // inotify
