@@ -24,8 +24,6 @@ using ombus::ClientResult;
 using ombus::engine::RunGuarded;
 
 constexpr uint32_t kDefaultRecvBufBytes = 262144;
-constexpr uint32_t kDefaultRetryBaseMs = 100;
-constexpr uint32_t kDefaultRetryMaxMs = 5000;
 
 ombus::ClientOptions OptionsOf(const OmBusTcpClientConfig& config) {
   ombus::ClientOptions options;
@@ -42,8 +40,8 @@ ombus::ClientOptions OptionsOf(const OmBusTcpAutoClientConfig& config) {
   ombus::ClientOptions options = OptionsOf(config.base);
   options.reconnect = true;
   options.max_retries = config.max_retries;
-  options.retry_base_ms = config.retry_base_ms == 0 ? kDefaultRetryBaseMs : config.retry_base_ms;
-  options.retry_max_ms = config.retry_max_ms == 0 ? kDefaultRetryMaxMs : config.retry_max_ms;
+  if (config.retry_base_ms != 0) options.retry_base_ms = config.retry_base_ms;
+  if (config.retry_max_ms != 0) options.retry_max_ms = config.retry_max_ms;
   return options;
 }
 

@@ -222,17 +222,22 @@ static void server_drop_is_seen(void) {
   om_bus_tcp_client_close(client);
 }
 
-static OmBusTcpAutoClient* make_auto_client(uint16_t port, uint32_t max_retries, uint32_t base_ms) {
+static OmBusTcpAutoClient* make_waiting_client(uint16_t port, uint32_t max_retries,
+                                               uint32_t base_ms, uint32_t max_ms) {
   OmBusTcpAutoClientConfig config;
   memset(&config, 0, sizeof config);
   config.base.host = "127.0.0.1";
   config.base.port = port;
   config.max_retries = max_retries;
   config.retry_base_ms = base_ms;
-  config.retry_max_ms = 4 * base_ms;
+  config.retry_max_ms = max_ms;
   OmBusTcpAutoClient* client = NULL;
   EXPECT_EQ(om_bus_tcp_auto_client_create(&client, &config), 0);
   return client;
+}
+
+static OmBusTcpAutoClient* make_auto_client(uint16_t port, uint32_t max_retries, uint32_t base_ms) {
+  return make_waiting_client(port, max_retries, base_ms, 4 * base_ms);
 }
 
 static int poll_auto(OmBusTcpAutoClient* client, OmBusRecord* record) {
@@ -333,6 +338,30 @@ static void auto_client_backs_off(void) {
   om_bus_tcp_auto_client_close(client);
 }
 
+// A wait is from half of what it is called to all of it. So a wait that is not given is known by
+// its least time and by who waits longer.
+static void expect_wait(uint32_t base_ms, uint32_t least_ms, uint32_t longer_ms) {
+  uint16_t port = 0;
+  close(raw_listen(&port));
+  const uint64_t start = now_ms();
+  OmBusTcpAutoClient* client = make_waiting_client(port, 2, base_ms, 0);
+  OmBusTcpAutoClient* patient = make_waiting_client(port, 2, longer_ms, longer_ms);
+  OmBusRecord record;
+  int result = 0, of_patient = 0;
+  for (const uint64_t deadline = soon(); result == 0 && of_patient == 0 && !over(deadline);) {
+    result = om_bus_tcp_auto_client_poll(client, &record);
+    if (result == 0) of_patient = om_bus_tcp_auto_client_poll(patient, &record);
+  }
+  EXPECT_EQ(result, OM_ERR_BUS_TCP_DISCONNECTED);
+  EXPECT_EQ(of_patient, 0);
+  EXPECT(now_ms() - start >= least_ms - 3);
+  om_bus_tcp_auto_client_close(client);
+  om_bus_tcp_auto_client_close(patient);
+}
+
+static void auto_client_base_wait(void) { expect_wait(0, 100 / 2, 1000); }
+static void auto_client_longest_wait(void) { expect_wait(UINT32_MAX, 5000 / 2, 30000); }
+
 const Check kClientChecks[] = {
     {"a client receives what is broadcast, of every size", receives_what_is_broadcast},
     {"a client receives thousands of records in order", many_records_in_order},
@@ -350,4 +379,6 @@ const Check kClientChecks[] = {
     {"an auto client that missed nothing reports nothing", auto_client_without_loss},
     {"an auto client gives up after max_retries, for good", auto_client_gives_up},
     {"an auto client waits longer each time", auto_client_backs_off},
+    {"an auto client that is not told first waits 100 ms", auto_client_base_wait},
+    {"an auto client that is not told waits 5000 ms at most", auto_client_longest_wait},
     {NULL, NULL}};

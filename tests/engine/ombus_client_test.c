@@ -29,6 +29,27 @@ static void bad_options_are_refused_by_name(void) {
   CHECK_SAYS(error.message, "receive_buffer_bytes");
 }
 
+static void options_begin_as_the_header_says(void) {
+  ombus_client_options options;
+  memset(&options, 0xFF, sizeof options);
+  ombus_client_options_init(&options, sizeof options);
+  CHECK_EQ(options.size, sizeof options);
+  CHECK_EQ(strcmp(options.host == NULL ? "127.0.0.1" : options.host, "127.0.0.1"), 0);
+  CHECK_EQ(options.port, 0);
+  CHECK_EQ(options.connect_timeout_ms, 5000);
+  CHECK_EQ(options.receive_buffer_bytes, 256 << 10);
+  CHECK_EQ(options.hello, 1);
+  CHECK_EQ(options.resume_from, 0);
+  CHECK_EQ(options.reject_reorder, 0);
+  CHECK_EQ(options.reconnect, 0);
+  CHECK_EQ(options.retry_base_ms, 100);
+  CHECK_EQ(options.retry_max_ms, 5000);
+  CHECK_EQ(options.max_retries, 0);
+  CHECK_EQ(options.backend, OMBUS_BACKEND_AUTO);
+  CHECK_EQ(options.heartbeat_ms, 1000);
+  CHECK_EQ(options.idle_timeout_ms, 0);
+}
+
 static void a_server_that_is_not_there_is_told(void) {
   const ombus_server_options gone = server_options();
   ombus_server* server = new_server(&gone);
@@ -253,6 +274,7 @@ static void a_lost_connection_is_final_unless_it_is_to_come_back(void) {
 }
 
 static void tests(void) {
+  RUN(options_begin_as_the_header_says);
   RUN(bad_options_are_refused_by_name);
   RUN(a_server_that_is_not_there_is_told);
   RUN(calls_without_a_client_or_a_place_are_refused);
