@@ -74,8 +74,8 @@ class BasicClient {
   enum class State : uint8_t { kWaiting, kConnecting, kConnected, kClosing, kFinal };
   // How long a resuming client waits for WELCOME before it takes the server for an old one.
   static constexpr uint64_t kWelcomeWaitNs = 1'000'000'000;
-  // How long a frame may stand half arrived where no heartbeats are agreed on: as long as the
-  // kernel looks after a dead peer.
+  // How long a frame may stand half arrived where HELLO was said and no heartbeats are agreed on:
+  // as long as the kernel looks after a dead peer.
   static constexpr uint64_t kFramePatienceNs = 25'000'000'000;
 
   ClientResult NoteRecord(const Record& record, ClientResult result) {

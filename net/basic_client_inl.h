@@ -174,7 +174,7 @@ template <Backend B>
 uint64_t BasicClient<B>::idle_timeout_ns() const {
   const uint64_t agreed_ms = uint64_t{stream_.heartbeat_ms()} * 3;
   const uint64_t timeout_ms = options_.idle_timeout_ms != 0 ? options_.idle_timeout_ms : agreed_ms;
-  if (timeout_ms == 0 && stream_.partial()) return kFramePatienceNs;
+  if (timeout_ms == 0 && options_.hello && stream_.partial()) return kFramePatienceNs;
   return timeout_ms * 1'000'000;
 }
 
@@ -275,7 +275,9 @@ void BasicClient<B>::JudgeConnection() {
   heard_ |= stream_.spoke();
   const uint64_t least_ms = std::max(options_.retry_base_ms, stream_.heartbeat_ms());
   const uint64_t least_ns = std::max(backoff_ns_, least_ms * 1'000'000);
-  if (stream_.served() && backend_->NowNs() - connected_ns_ >= least_ns) {
+  // A server of the old protocol may have nothing to say.
+  const bool useful = stream_.served() || !options_.hello;
+  if (useful && backend_->NowNs() - connected_ns_ >= least_ns) {
     failures_ = 0;
     barren_ = false;
   } else if (std::exchange(barren_, true)) {

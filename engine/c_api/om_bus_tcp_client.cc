@@ -24,6 +24,7 @@ using ombus::ClientResult;
 using ombus::engine::RunGuarded;
 
 constexpr uint32_t kDefaultRecvBufBytes = 262144;
+constexpr uint32_t kRecvBufBytesMax = 1u << 30;  // as the client has it
 
 ombus::ClientOptions OptionsOf(const OmBusTcpClientConfig& config) {
   ombus::ClientOptions options;
@@ -112,8 +113,11 @@ int Poll(Handle* handle, OmBusRecord* record) {
   return CodeOf(result);
 }
 
+// A stream's flags may be a client's too, whose frames have no checksum.
 bool Complete(const OmBusTcpClientConfig& config) {
-  return config.host != nullptr && (config.flags & ~OM_BUS_FLAG_REJECT_REORDER) == 0;
+  constexpr uint32_t kFlags = OM_BUS_FLAG_REJECT_REORDER | OM_BUS_FLAG_CRC;
+  return config.host != nullptr && config.recv_buf_size <= kRecvBufBytesMax &&
+         (config.flags & ~kFlags) == 0;
 }
 
 }  // namespace

@@ -41,6 +41,7 @@ ombus::ServerOptions OptionsOf(const OmBusTcpServerConfig& config) {
   options.log_bytes = std::bit_ceil(options.client_lag_bytes_max + kLogRoomBytes);
   options.turn_bytes_max = static_cast<uint32_t>(options.client_lag_bytes_max);
   options.oversized_cuts = true;
+  options.stalled_peer_ms = 0;  // who lags less than send_buf_size stays, however long
   options.drain_ms = kDrainMs;
   return options;
 }

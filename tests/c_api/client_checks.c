@@ -206,8 +206,24 @@ static void connect_errors(void) {
   EXPECT(client == NULL);
   config.host = "not.an.address.";
   EXPECT(om_bus_tcp_client_connect(&client, &config) < 0);
+  config.recv_buf_size = 0xFFFFFFFF;
+  EXPECT_EQ(om_bus_tcp_client_connect(&client, &config), OM_ERR_BUS_INIT);
+  config.recv_buf_size = 0;
   config.host = NULL;
   EXPECT_EQ(om_bus_tcp_client_connect(&client, &config), OM_ERR_BUS_INIT);
+}
+
+static void flags_of_a_stream(void) {
+  OmBusTcpServer* server = make_server(0, 0);
+  OmBusTcpClient* client =
+      connect_client(om_bus_tcp_server_port(server), OM_BUS_FLAG_CRC | OM_BUS_FLAG_REJECT_REORDER);
+  EXPECT(serve_until_clients(server, 1));
+  EXPECT_EQ(om_bus_tcp_server_broadcast(server, 1, 1, "x", 1), 0);
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  OmBusRecord record;
+  EXPECT_EQ(poll_client(client, NULL, &record), 1);
+  om_bus_tcp_client_close(client);
+  om_bus_tcp_server_destroy(server);
 }
 
 static void server_drop_is_seen(void) {
@@ -363,6 +379,8 @@ static void auto_client_base_wait(void) { expect_wait(0, 100 / 2, 1000); }
 static void auto_client_longest_wait(void) { expect_wait(UINT32_MAX, 5000 / 2, 30000); }
 
 const Check kClientChecks[] = {
+    {"a client takes a stream's flags, of which the checksum means nothing to it",
+     flags_of_a_stream},
     {"a client receives what is broadcast, of every size", receives_what_is_broadcast},
     {"a client receives thousands of records in order", many_records_in_order},
     {"a client says nothing", says_nothing},

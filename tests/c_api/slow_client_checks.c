@@ -1,4 +1,6 @@
 // The client that lags more than it may.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -191,7 +193,33 @@ static void limit_by_default(void) {
   om_bus_tcp_server_destroy(server);
 }
 
+// What the kernel would otherwise give up by itself, with all that is pending.
+static void no_limit_in_time(void) {
+  OmBusTcpServer* server = make_server(0, 0);
+  const int peer = raw_connect(om_bus_tcp_server_port(server));
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  int found = 0;
+  for (int fd = 3; fd < 1024; ++fd) {
+    struct sockaddr_in here, there;
+    socklen_t size = sizeof here, size_there = sizeof there;
+    if (getsockname(fd, (struct sockaddr*)&here, &size) != 0 || here.sin_family != AF_INET ||
+        ntohs(here.sin_port) != om_bus_tcp_server_port(server) ||
+        getpeername(fd, (struct sockaddr*)&there, &size_there) != 0) {
+      continue;
+    }
+    unsigned timeout_ms = 1;
+    size = sizeof timeout_ms;
+    EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size), 0);
+    EXPECT_EQ(timeout_ms, 0);
+    ++found;
+  }
+  EXPECT_EQ(found, 1);
+  close(peer);
+  om_bus_tcp_server_destroy(server);
+}
+
 const Check kSlowClientChecks[] = {
+    {"a client that lags less than it may stays, however long it reads nothing", no_limit_in_time},
     {"a slow client is cut at the broadcast that is too much, and counted then",
      cut_at_the_broadcast},
     {"a client may lag 262144 bytes by default", limit_by_default},

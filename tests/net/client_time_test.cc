@@ -253,6 +253,16 @@ TEST_F(ClientTimeTest, GivesUpAFrameThatStopsAlsoWhereNoHeartbeatsAreKnown) {
   EXPECT_FALSE(client_->heard());
 }
 
+TEST_F(ClientTimeTest, WaitsForTheRestOfAnOldServersFrameForAsLongAsTheConnectionLives) {
+  Make({.hello = false});
+  std::vector<std::byte> frame(FrameBytes(8));
+  EncodeFrame(frame.data(), {.wal_seq = 7, .payload = "12345678", .size = 8, .type = 1});
+  ASSERT_EQ(network_.Write(server_, std::span(frame).first(20)), 20);
+  EXPECT_EQ(Poll(120'000), ClientResult::kEmpty);
+  ASSERT_EQ(network_.Write(server_, std::span(frame).subspan(20)), 4);
+  EXPECT_EQ(Poll(1000), ClientResult::kRecord);
+}
+
 TEST_F(ClientTimeTest, HasHeardAServerOnceAnyFrameCame) {
   Make({.reconnect = true});
   EXPECT_EQ(Poll(1), ClientResult::kEmpty);
@@ -298,6 +308,16 @@ TEST_F(ClientTimeTest, AConnectionThatLastedIsNoFailedAttempt) {
     EXPECT_EQ(Poll(1), ClientResult::kEmpty);
     network_.Close(server_);
     ASSERT_EQ(Poll(150), ClientResult::kConnected);
+    server_ = network_.Accept(listener_);
+  }
+}
+
+TEST_F(ClientTimeTest, AnOldServersConnectionThatLastedIsNoneEitherThoughItHadNothingToSay) {
+  Make({.hello = false, .reconnect = true, .max_retries = 1});
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(Poll(2500), ClientResult::kEmpty);
+    network_.Close(server_);
+    ASSERT_EQ(Poll(500), ClientResult::kConnected);
     server_ = network_.Accept(listener_);
   }
 }

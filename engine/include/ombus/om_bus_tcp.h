@@ -42,7 +42,8 @@ typedef struct OmBusTcpServerConfig {
   const char* bind_addr;   // IPv4 text; NULL: all IPv4
   uint16_t port;           // 0: any free one, see om_bus_tcp_server_port
   uint32_t max_clients;    // 0: 64
-  uint32_t send_buf_size;  // bytes a client may lag; 0: 262144
+  uint32_t send_buf_size;  // bytes a client may lag; 0: 262144. One log for all clients: the next
+                           // power of two over this and 128 KiB more, taken at once
 } OmBusTcpServerConfig;
 
 typedef struct OmBusTcpServerStats {
@@ -83,12 +84,12 @@ typedef struct OmBusTcpClient OmBusTcpClient;
 typedef struct OmBusTcpClientConfig {
   const char* host;  // IPv4 text
   uint16_t port;
-  uint32_t recv_buf_size;  // 0: 262144
-  uint32_t flags;          // OM_BUS_FLAG_REJECT_REORDER
+  uint32_t recv_buf_size;  // 0: 262144; at most 1 GiB
+  uint32_t flags;          // OM_BUS_FLAG_REJECT_REORDER; OM_BUS_FLAG_CRC has no effect
 } OmBusTcpClientConfig;
 
-// Connects, within five seconds. OM_ERR_BUS_TCP_CONNECT; OM_ERR_BUS_TCP_IO. *out is NULL after an
-// error.
+// Connects, within five seconds. OM_ERR_BUS_TCP_CONNECT; OM_ERR_BUS_INIT for a config that makes no
+// sense; OM_ERR_BUS_TCP_IO. *out is NULL after an error.
 OMBUS_API int om_bus_tcp_client_connect(OmBusTcpClient** out, const OmBusTcpClientConfig* config);
 
 // 1: a record. 0: no whole frame yet; never blocks. OM_ERR_BUS_GAP_DETECTED,
@@ -107,7 +108,8 @@ typedef struct OmBusTcpAutoClient OmBusTcpAutoClient;
 
 typedef struct OmBusTcpAutoClientConfig {
   OmBusTcpClientConfig base;
-  uint32_t max_retries;    // failed attempts in a row before it gives up; 0: never
+  uint32_t max_retries;    // failed attempts in a row before it gives up; 0: never. A connection
+                           // that ends at once is one, too, but for the first
   uint32_t retry_base_ms;  // doubles with each failed attempt; 0: 100
   uint32_t retry_max_ms;   // 0: 5000
 } OmBusTcpAutoClientConfig;

@@ -41,7 +41,7 @@ struct ClientOptions {
   uint32_t heartbeat_ms = 1000;
   // A connection silent for so long is lost (kDisconnected, or another attempt). 0: three
   // heartbeats where the server agreed to them, else only what the kernel notices of a dead peer
-  // (25 s), and that much for the rest of a frame that has begun.
+  // (25 s), and with hello that much for the rest of a frame that has begun.
   uint32_t idle_timeout_ms = 0;
   // Failed attempts in a row before giving up; 0: never. A connection counts as one too where the
   // server ended it before it had lasted one heartbeat and the wait before it, but for the first.
