@@ -81,6 +81,8 @@ class BroadcastLog {
   uint64_t WalSeqAt(uint64_t boundary) const {
     return LoadWord(memory_.get() + Index(boundary) + 8);
   }
+  // The boundary after one below head. No search.
+  Place NextAfter(Place at) const;
   // The first retained frame of wal_seq or later between the boundaries `from` and `end`, between
   // which sequences only rise; nothing where older frames that could hold it are gone, or where
   // none there is as late.
@@ -111,7 +113,6 @@ class BroadcastLog {
   const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
   bool Retained(uint64_t position) const { return head_ - position <= retained_; }
   [[gnu::cold, gnu::noinline]] void AddMarkSlow(uint64_t wal_seq);
-  Place NextAfter(Place at) const;
 
   std::shared_ptr<std::byte> memory_;  // its views' too
   uint64_t bytes_;

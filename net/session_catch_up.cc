@@ -37,6 +37,7 @@ void SessionTable::StartCatchUp(Session& session, uint64_t epoch, uint64_t from)
   extra.catch_epoch = epoch;
   extra.catch_name = epochs_.at(epoch).epoch;
   extra.catch_next = from;
+  extra.had_next = 0;
   extra.gap_at = kNoGap;
   extra.starved = false;
   extra.starved_ns = 0;
@@ -53,7 +54,7 @@ void SessionTable::Refill(Session& session) {
   if (extra.catch_name != epochs_.at(extra.catch_epoch).epoch) {
     // Whatever the source may have of the epoch that was replaced.
     extra.catch_name = epochs_.at(extra.catch_epoch).epoch;
-    extra.catch_next = 0;
+    extra.catch_next = extra.had_next = 0;
     extra.epoch_cut = true;
     extra.hello_waits |= session.said_hello;
   }
@@ -117,7 +118,7 @@ bool SessionTable::TakeChunk(Session& session) {
     TellMissing(session,
                 {extra.catch_next, first - 1, static_cast<uint32_t>(GapReason::kNotRetained)});
   }
-  extra.catch_next = next;
+  extra.catch_next = extra.had_next = next;
   stats_.frames_caught_up += frames;
   stats_.frames_delivered += frames;
   return true;
@@ -141,11 +142,7 @@ bool SessionTable::JoinLog(Session& session) {
   const bool latest = extra.catch_epoch + 1 == epochs_.count();
   const EpochEnd end = EndOf(extra.catch_epoch);
   // Of an epoch of which nothing was broadcast here the source alone knows how far it goes.
-  // What it has of records that are yet to come here must not be sent twice.
-  const bool source_ahead =
-      latest && (end.empty ? behind() : extra.catch_next > end.last_wal_seq + 1);
-  const bool over =
-      !source_ahead && (end.empty ? !latest || extra.starved : extra.catch_next > end.last_wal_seq);
+  const bool over = end.empty ? !latest || extra.starved : extra.catch_next > end.last_wal_seq;
   // From its beginning on: whatever that is.
   const bool whole = extra.catch_next == 0 && log_.head() - start.position <= reach();
   const BroadcastLog::Place begin{start.position, start.frame};
@@ -154,13 +151,17 @@ bool SessionTable::JoinLog(Session& session) {
                              : log_.Find(extra.catch_next, begin, end.place.position);
   if (found.has_value() && log_.head() - found->position <= reach()) {
     GoLive(session, *found);
+    if (extra.had_next != 0) {
+      extra.hello.epoch = extra.catch_name;
+      extra.hello.resume_from = extra.had_next;
+    }
     return true;
   }
   if (over && !latest) {
     // On with the next epoch, from its beginning.
     session.cursor = end.place.position;
     extra.catch_name = epochs_.at(++extra.catch_epoch).epoch;
-    extra.catch_next = 0;
+    extra.catch_next = extra.had_next = 0;
     if (session.said_hello) {
       WelcomeBehind(session);
       return true;
@@ -170,12 +171,42 @@ bool SessionTable::JoinLog(Session& session) {
 }
 
 void SessionTable::GoLive(Session& session, BroadcastLog::Place place) {
+  SessionExtra& extra = *session.extra;
   --catching_up_;
   session.state = SessionState::kLive;
   session.cursor = place.position;
   session.counted_from = place.frame;
-  session.extra->own.shrink_to_fit();
+  extra.own.shrink_to_fit();
   limit_ = std::min(limit_, place.position + lag_max());
+  if (extra.catch_epoch < epochs_.first()) extra.had_next = 0;
+  if (extra.had_next == 0) return;
+  const EpochEnd end = EndOf(extra.catch_epoch);
+  extra.had_from = end.empty ? 0 : end.last_wal_seq + 1;
+}
+
+// A source may have been ahead of the log: what it gave is left out here when it comes. At a
+// boundary, and nothing of the log is sent until that is over.
+void SessionTable::PassOverHad(Session& session) {
+  SessionExtra& extra = *session.extra;
+  uint64_t end = session.cursor;
+  bool open = false;  // more of the epoch may come
+  if (extra.catch_epoch >= epochs_.first() &&
+      epochs_.at(extra.catch_epoch).epoch == extra.catch_name) {
+    end = EndOf(extra.catch_epoch).place.position;
+    open = extra.catch_epoch + 1 == epochs_.count();
+  }
+  while (session.cursor < end) {
+    const uint64_t wal_seq = log_.WalSeqAt(session.cursor);
+    if (wal_seq < extra.had_from || wal_seq >= extra.had_next) {
+      open = false;
+      break;
+    }
+    extra.had_from = wal_seq + 1;
+    const BroadcastLog::Place next = log_.NextAfter({session.cursor, session.counted_from});
+    session.cursor = next.position;
+    session.counted_from = next.frame;
+  }
+  if (!open || extra.had_from >= extra.had_next) extra.had_next = 0;
 }
 
 // What the source does not have will not come: on from what the log has.
@@ -202,7 +233,7 @@ void SessionTable::GiveUpCatchUp(Session& session) {
 void SessionTable::WatchCatchUp(Session& session, uint64_t now_ns) {
   SessionExtra& extra = *session.extra;
   NeedTimer(now_ns + kStarvedLookNs);
-  if (!extra.starved || session.sending || behind()) {
+  if (!extra.starved || session.sending) {
     extra.starved_ns = 0;
   } else if (extra.starved_ns == 0) {
     extra.starved_ns = now_ns;

@@ -92,6 +92,7 @@ void SessionTable::Welcome(Session& session) {
   SessionExtra& extra = *session.extra;
   extra.hello_waits = false;
   extra.gap_at = kNoGap;  // a gap told before stays before
+  if (extra.hello.resume_from != 0) extra.had_next = 0;
   const bool may_be_here = log_.frames() != 0 || options_.catch_up != nullptr;
   extra.resume_open = extra.hello.resume_from != 0 && extra.hello.epoch != 0 && !may_be_here;
   const Hello& hello = extra.hello;
@@ -111,7 +112,8 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const EpochStart& start = epochs_.at(number);
   const bool begins = live && start.position == session.cursor;
   extra.epochs_told = begins ? number : number + 1;
-  const uint64_t next = live ? log_.last_wal_seq() + 1 : log_.WalSeqAt(session.cursor);
+  const uint64_t next =
+      live ? std::max(log_.last_wal_seq() + 1, extra.had_next) : log_.WalSeqAt(session.cursor);
   const bool known = log_.frames() != 0 && !begins;
   const Hello& hello = extra.hello;
   const bool asked_for = hello.resume_from != 0 && hello.epoch == start.epoch;

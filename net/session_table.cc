@@ -148,6 +148,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
     own_left = extra.own_sent < extra.own.size();
   }
   if (session.state == SessionState::kLive) {
+    if (extra.had_next != 0) PassOverHad(session);
     if (!own_left && !extra.hello_waits && !extra.skip_waits) {
       const auto window = LogWindow(session, turn_bytes_max_);
       own_left = extra.own_sent < extra.own.size();
@@ -307,9 +308,13 @@ void SessionTable::Refresh() {
   NoteEpochFirst();
   uint64_t lowest = ~uint64_t{0};
   bool busy = catching_up_ != 0;
-  for (const Session& session : sessions_) {
+  for (Session& session : sessions_) {
     const bool pins = session.sending && !session.sending_own;
     if (session.state != SessionState::kLive && !pins) continue;
+    if (session.state == SessionState::kLive && session.extra != nullptr &&
+        session.extra->had_next != 0) {
+      PassOverHad(session);
+    }
     lowest = std::min(lowest, session.cursor);
     busy |= session.sending ||
             (session.extra != nullptr &&

@@ -87,7 +87,6 @@ class SessionTable {
   // How far the log goes that this one takes over; 0 where it is its own. A client that resumes may
   // have been there with another server, and is answered when this log is there too.
   void NoteAhead(uint64_t head) { ahead_ = head; }
-  bool behind() const { return log_.head() < ahead_; }
 
   // Deadlines of sessions: the owner calls OnTimer for each of them after RestartTimer, once
   // timer_ns() is over. Not empty: it has to go, and why.
@@ -187,6 +186,7 @@ class SessionTable {
   void TellMissing(Session& session, const Gap& gap);
   bool JoinLog(Session& session);
   void GoLive(Session& session, BroadcastLog::Place place);
+  void PassOverHad(Session& session);
   void WelcomeBehind(Session& session);
   void GiveUpCatchUp(Session& session);
   void WatchCatchUp(Session& session, uint64_t now_ns);

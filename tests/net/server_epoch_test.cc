@@ -4,29 +4,12 @@
 
 #include "net/broadcast_log.h"
 #include "tests/net/server_fixture.h"
+#include "tests/net/told.h"
 
 namespace ombus::net {
 namespace {
 
 using ::testing::HasSubstr;
-
-// What a client that said HELLO got: W<epoch> for WELCOME, G<from>-<to>, and sequences.
-std::string Told(const std::vector<Frame>& frames) {
-  std::string all;
-  for (const Frame& frame : frames) {
-    Welcome welcome;
-    Gap gap;
-    if (ParseWelcome(frame, &welcome)) {
-      all += "W" + std::to_string(welcome.epoch);
-    } else if (ParseGap(frame, &gap)) {
-      all += "G" + std::to_string(gap.from) + "-" + std::to_string(gap.to);
-    } else {
-      all += std::to_string(frame.wal_seq);
-    }
-    all += " ";
-  }
-  return all;
-}
 
 class ServerEpochTest : public ServerFixture {
  protected:

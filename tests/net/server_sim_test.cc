@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <random>
 
@@ -238,8 +239,8 @@ class SimRun {
            std::to_string(options_.client_lag_bytes_max) + ", soft " +
            std::to_string(options_.soft_lag_bytes) + ", hard " +
            std::to_string(options_.hard_lag_bytes) + (store_ == nullptr ? "" : ", a source") +
-           (store_is_whole_ ? "" : " with holes") + (resets_ ? ", resets" : "") +
-           (restarts_ ? ", epochs" : "");
+           (store_is_whole_ ? "" : " with holes") + (lead_ == 0 ? "" : " that is ahead") +
+           (resets_ ? ", resets" : "") + (restarts_ ? ", epochs" : "");
   }
 
  private:
@@ -286,6 +287,7 @@ class SimRun {
     if (Chance(2) || options.slow_client_policy == SlowClientPolicy::kCatchUp) {
       options.catch_up = store_ = std::make_shared<FrameStore>();
       store_is_whole_ = !Chance(3);
+      if (Chance(2)) lead_ = Below(50);
     }
     if (Chance(4)) options.require_hello = true;
     options.hello_timeout_ms = 60'000;
@@ -364,22 +366,30 @@ class SimRun {
     if (log_ == nullptr) servers_[0]->BeginEpoch(epochs_.size(), whole);
   }
 
+  // One more record. The source has it at once, the servers once as many as `lead_` follow.
   void Broadcast(size_t size) {
-    if (restarts_ && epochs_.size() < 100 && Chance(200)) Restart();
-    uint64_t& next = epochs_.back().next;
-    const std::vector<std::byte> payload(size, static_cast<std::byte>(next));
-    const Record record = {.wal_seq = next,
-                           .payload = payload.data(),
-                           .size = static_cast<uint16_t>(size),
-                           .type = static_cast<uint8_t>(epochs_.size())};
-    const BroadcastResult result =
-        log_ != nullptr ? log_->Broadcast(record) : servers_[0]->Broadcast(record);
-    if (result != BroadcastResult::kOk) return;
-    if (store_ == nullptr) return void(++next);
-    // The source has no more than the log.
-    if (log_ != nullptr) log_->Publish();
-    store_->Append(epochs_.size(), record);
-    ++next;
+    if (restarts_ && epochs_.size() < 100 && Chance(200) && BroadcastMade(0)) Restart();
+    if (made_.size() > lead_) return void(BroadcastMade(lead_));
+    made_.emplace_back(size, static_cast<std::byte>(epochs_.back().next + made_.size()));
+    if (store_ != nullptr) store_->Append(epochs_.size(), RecordOf(made_.size() - 1));
+    (void)BroadcastMade(lead_);
+  }
+  Record RecordOf(size_t made) const {
+    return {.wal_seq = epochs_.back().next + made,
+            .payload = made_[made].data(),
+            .size = static_cast<uint16_t>(made_[made].size()),
+            .type = static_cast<uint8_t>(epochs_.size())};
+  }
+  // Whether no more than so many are left.
+  bool BroadcastMade(size_t left) {
+    while (made_.size() > left) {
+      const BroadcastResult result =
+          log_ != nullptr ? log_->Broadcast(RecordOf(0)) : servers_[0]->Broadcast(RecordOf(0));
+      if (result != BroadcastResult::kOk) return false;
+      made_.pop_front();
+      ++epochs_.back().next;
+    }
+    return true;
   }
 
   // Sharers take their turns when they like.
@@ -417,9 +427,10 @@ class SimRun {
       // Accepting may pause, and completions be many turns late.
       int quiet_turns = 0;
       for (int step = 0; step < 50'000 && quiet_turns < 50; ++step) {
+        const bool all = BroadcastMade(0);
         ASSERT_NO_FATAL_FAILURE(TurnAll());
         for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
-        quiet_turns += AllDrained() && !network_.Readable(listener_);
+        quiet_turns += all && AllDrained() && !network_.Readable(listener_);
       }
       ASSERT_EQ(quiet_turns, 50);
       // One more for those who joined after the last.
@@ -460,6 +471,8 @@ class SimRun {
   int listener_ = -1;
   ServerOptions options_;
   std::shared_ptr<FrameStore> store_;
+  size_t lead_ = 0;                          // of the source before the servers
+  std::deque<std::vector<std::byte>> made_;  // and not yet broadcast
   bool store_is_whole_ = true, resets_ = false, restarts_ = false;
   std::unique_ptr<SharedLog> log_;
   std::vector<std::unique_ptr<BasicServer<SimBackend>>> servers_;

@@ -2,7 +2,8 @@
 // client that lags or resumes gets them all the same: a journal, a file, a store of your own.
 //
 // A session that catches up no longer holds the log: it is sent what the source has, a chunk at a
-// time, until the log has what comes next. Nobody else waits for it.
+// time, until the log has what comes next. Nobody else waits for it. The source may have records
+// before they are broadcast: a client is sent each once.
 //
 // Threads: called by the thread that turns the server, and by no other; a relay with egress threads
 // calls it from any of these, by one at a time. Who shares a source among relays in several threads

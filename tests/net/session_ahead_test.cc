@@ -1,0 +1,135 @@
+// Clients of a catch-up source that is ahead of the broadcast log: what they have from the source
+// is not sent again when it comes here, however late that is.
+#include "tests/net/table_world.h"
+
+namespace ombus::net {
+namespace {
+
+class SessionAheadTest : public TableWorld {
+ protected:
+  // A client that asks for the records from 300 on, of which the log has those up to 400, too far
+  // back, and the source those up to 410: with one read it has them all, and waits in vain then.
+  size_t JoinAhead(ServerOptions options = {}) {
+    options.epoch = 7;
+    options.client_lag_bytes_max = 5000;
+    options.catch_up_wait_ms = 20;
+    MakeWithSource(options);
+    Broadcast(1, 400, 1000);
+    Store(7, 1, 410, 1000);
+    const size_t slot = Join({.resume_from = 300, .epoch = 7});
+    EXPECT_EQ(After(1000, slot), "W7 " + Run(300, 410));
+    return slot;
+  }
+};
+
+TEST_F(SessionAheadTest, SendsOnceWhatTheSourceHadBeforeTheLog) {
+  const size_t slot = JoinAhead();
+  EXPECT_TRUE(table_->all_drained());
+  std::string told;
+  for (uint64_t seq = 401; seq <= 413; ++seq) {
+    Broadcast(seq, seq);
+    told += After(100, slot);
+    EXPECT_TRUE(table_->all_drained());
+  }
+  EXPECT_EQ(told, "411 412 413 ");
+  EXPECT_EQ(table_->Stats().frames_delivered, 114u);
+}
+
+TEST_F(SessionAheadTest, SendsOnceWhatTheSourceHadOfAnEpochOfWhichTheLogHadNothing) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 7});
+  Store(7, 1, 100);
+  const size_t slot = Join({.resume_from = 50, .epoch = 7});
+  EXPECT_EQ(After(1000, slot), "W7 " + Run(50, 100));
+  Broadcast(40, 99);
+  EXPECT_EQ(After(1000, slot), "");
+  Broadcast(100, 102);
+  EXPECT_EQ(After(1000, slot), "101 102 ");
+}
+
+TEST_F(SessionAheadTest, TellsWhatIsMissingBetweenTheSourceAndTheLogsBeginning) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 6});
+  Broadcast(1, 1);
+  table_->BeginEpoch(7, /*whole=*/false);
+  Store(7, 1, 100);
+  const size_t late = Join({.resume_from = 50, .epoch = 7});
+  EXPECT_EQ(After(1000, late), "W7 " + Run(50, 100));
+  Broadcast(103, 104);
+  EXPECT_EQ(After(1000, late), "W7 G0-102 103 104 ");
+}
+
+TEST_F(SessionAheadTest, TellsNothingMissingWhereTheLogBeginsWithWhatFollows) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 6});
+  Broadcast(1, 1);
+  table_->BeginEpoch(7, /*whole=*/false);
+  Store(7, 1, 100);
+  const size_t slot = Join({.resume_from = 50, .epoch = 7});
+  EXPECT_EQ(After(1000, slot), "W7 " + Run(50, 100));
+  Broadcast(101, 102);
+  EXPECT_EQ(After(1000, slot), "101 102 ");
+}
+
+TEST_F(SessionAheadTest, SendsHeartbeatsToWhoWaitsForTheLog) {
+  MakeWithSource({.heartbeat_ms = 100, .client_timeout_ms = 0, .catch_up_wait_ms = 20, .epoch = 7});
+  Store(7, 1, 10);
+  const size_t slot = Join({.resume_from = 9, .epoch = 7, .heartbeat_ms = 100});
+  EXPECT_EQ(After(100, slot).substr(0, 8), "W7 9 10 ");
+  Broadcast(1, 1);
+  EXPECT_EQ(After(1000, slot).substr(0, 10), "H H H H H ");
+}
+
+TEST_F(SessionAheadTest, SendsTheNextEpochFromItsBeginning) {
+  const size_t slot = JoinAhead();
+  Broadcast(401, 402);
+  table_->BeginEpoch(8, /*whole=*/true);
+  Broadcast(401, 403);
+  EXPECT_EQ(After(100, slot), "W8 401 402 403 ");
+}
+
+TEST_F(SessionAheadTest, SendsAllOfTheEpochThatTakesThePlaceOfOneWithoutARecord) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 7});
+  Store(7, 1, 10);
+  const size_t slot = Join({.resume_from = 9, .epoch = 7});
+  EXPECT_EQ(After(100, slot), "W7 9 10 ");
+  table_->BeginEpoch(8, /*whole=*/true);
+  Broadcast(1, 3);
+  EXPECT_EQ(After(100, slot), "W8 1 2 3 ");
+}
+
+// Sequences that do not rise are the application's business: nobody has had those records.
+TEST_F(SessionAheadTest, SendsRecordsWhoseSequencesBeginAnewWithinAnEpoch) {
+  const size_t slot = JoinAhead();
+  Broadcast(401, 402);
+  Broadcast(3, 4);
+  EXPECT_EQ(After(100, slot), "3 4 ");
+}
+
+TEST_F(SessionAheadTest, AnswersAnotherHelloWithWhatFollowsForThisClient) {
+  const size_t slot = JoinAhead();
+  Broadcast(401, 401);
+  SayHello(slot, {});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  EXPECT_EQ(firsts(), std::vector<uint64_t>{411});
+  Broadcast(402, 411);
+  EXPECT_EQ(After(100, slot), "411 ");
+}
+
+TEST_F(SessionAheadTest, SendsAgainWhatAnotherHelloAsksFor) {
+  const size_t slot = JoinAhead();
+  SayHello(slot, {.resume_from = 399, .epoch = 7});
+  Broadcast(401, 403);
+  EXPECT_EQ(After(100, slot), "W7 399 400 401 402 403 ");
+}
+
+TEST_F(SessionAheadTest, HoldsNothingUpThatItHas) {
+  const size_t slot = JoinAhead(
+      {.heartbeat_ms = 100, .client_timeout_ms = 0, .slow_client_policy = SlowClientPolicy::kSkip});
+  SayHello(slot, {.heartbeat_ms = 100});
+  EXPECT_EQ(Turn(slot, 1), "");  // a full socket: a frame of its own has begun
+  Broadcast(401, 410, 1000);     // twice what it may lag
+  Broadcast(411, 412);
+  EXPECT_EQ(Turn(slot), "W7 411 412 ");
+  EXPECT_EQ(table_->Stats().slow_client_skips, 0u);
+}
+
+}  // namespace
+}  // namespace ombus::net
