@@ -21,6 +21,7 @@ std::vector<Choice> path;
 size_t depth;  // choices made in this execution
 SeenStates seen;
 bool failed;
+bool no_room;  // for another state
 char failure[512];
 
 // How many messages a pending load or exchange may read; the k-th newest with MessageOf.
@@ -89,7 +90,9 @@ uint64_t HashState() {
 
 int Choose(int options) {
   if (depth < path.size()) return path[depth++].taken;
-  if (!seen.Insert(HashState())) Abandon();
+  const SeenStates::Inserted inserted = seen.Insert(HashState());
+  no_room = inserted == SeenStates::Inserted::kNoRoom;
+  if (inserted != SeenStates::Inserted::kNew) Abandon();
   if (path.size() == path.capacity()) {
     std::fputs("model: an execution has too many choices\n", stderr);
     std::abort();
@@ -294,12 +297,12 @@ bool Backtrack() {
 
 }  // namespace
 
-Findings Explore(const Scenario& explored, const Mutant& with, uint64_t executions_max) {
+Findings Explore(const Scenario& explored, const Mutant& with) {
   static const bool made = (MakeFibers(FiberBody), path.reserve(1 << 14), true);
   (void)made;
   now.scenario = &explored;
   now.mutant = with;
-  failed = false;
+  failed = no_room = false;
   path.clear();
   seen.Clear();
   ForgetPlaces(now.mutant.change == Change::kNone);
@@ -307,12 +310,17 @@ Findings Explore(const Scenario& explored, const Mutant& with, uint64_t executio
   do {
     ExecuteOnce();
     ++findings.executions;
-    if (failed) break;
+    if (failed || no_room) break;
     findings.complete = !Backtrack();
-  } while (!findings.complete && findings.executions < executions_max);
+  } while (!findings.complete);
   findings.failed = failed;
-  if (failed) findings.what = failure;
   findings.states = seen.count();
+  findings.bytes = seen.bytes();
+  if (failed) findings.what = failure;
+  if (no_room) {
+    findings.what = "not explored to its end: there is no memory for more than " +
+                    std::to_string(findings.states) + " states";
+  }
   findings.places = NotedPlaces();
   return findings;
 }

@@ -4,7 +4,8 @@
 // The threads are fibers of one real thread, which run the ring's own code; instrument.h leads its
 // atomics here. Depth first: each execution follows the choices of the last one up to the deepest
 // that has another option. Where a state was seen before (what each thread has read so far, all
-// messages, all views), nothing new can follow, and the execution ends.
+// messages, all views), nothing new can follow, and the execution ends. So what it takes is memory,
+// a word or two for each state.
 //
 // A thread goes on without asking as long as nobody could tell: at stores to what only it writes
 // (others may go on reading older messages), and at loads of what nobody else will write.
@@ -33,6 +34,7 @@ enum class Change : uint8_t {
   kNoSc,     // of a sequentially consistent fence acquire and release are left
   kBlind,    // a load finds what its thread wrote last, or what was there from the start
   kLeftOut,  // a store, or an exchange, which then says that it took place
+  kForced,   // a compare-exchange takes place, whatever it finds
 };
 struct Mutant {
   Change change = Change::kNone;
@@ -59,12 +61,13 @@ struct Scenario {
 struct Findings {
   bool failed = false;
   bool complete = false;  // every state was seen
-  std::string what;
+  std::string what;       // if it failed, or is not complete
   uint64_t executions = 0, states = 0;
+  size_t bytes = 0;                // of memory, for the states
   std::vector<Place> places = {};  // of all accesses there were
 };
 
-Findings Explore(const Scenario& scenario, const Mutant& mutant, uint64_t executions_max);
+Findings Explore(const Scenario& scenario, const Mutant& mutant);
 // Prints each step of the execution that failed last.
 void TraceLastFailure(const Scenario& scenario, const Mutant& mutant);
 

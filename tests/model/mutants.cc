@@ -53,6 +53,7 @@ struct Check {
 };
 constexpr std::string_view kInline = "ring/include/ombus/consumer_inline.h";
 constexpr std::string_view kConsumer = "ring/consumer.cc";
+constexpr std::string_view kProducer = "ring/producer.cc";
 constexpr std::string_view kCreation = "ring/producer_create.cc";
 constexpr std::string_view kWake = "ring/wake.cc";
 constexpr Check kChecks[] = {
@@ -72,6 +73,10 @@ constexpr Check kChecks[] = {
      Change::kBlind},
     {kConsumer, "if (line_->control.load(std::memory_order_relaxed) != live_) return",
      Change::kBlind, 1},
+    {kProducer, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
+    {kProducer, "if (line.control.compare_exchange_strong(control, evicted,", Change::kForced},
+    {kProducer, "(void)line.control.compare_exchange_strong(control, generation", Change::kForced},
+    {kConsumer, "(void)line_->control.compare_exchange_strong(urged, live_,", Change::kForced},
     {kCreation, "if (slot->seq.load(", Change::kBlind},
     {kCreation, "header.head.store(head, ", Change::kLeftOut},
     {kCreation, "header.epoch_position.store(position, ", Change::kLeftOut},
@@ -214,7 +219,8 @@ std::vector<Suspect> FindSuspects(const std::string& root) {
     const int line = static_cast<int>(at) + 1;
     suspects.push_back(
         {.mutant = {.change = check.change, .file = file, .first_line = line, .last_line = line},
-         .name = NameOf(file, at, CodeOf(lines[at])) + "  left out",
+         .name = NameOf(file, at, CodeOf(lines[at])) +
+                 (check.change == Change::kForced ? "  in any case" : "  left out"),
          .reason = ""});
   }
   return suspects;

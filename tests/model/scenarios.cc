@@ -8,6 +8,21 @@ int more_calls = 0;
 
 namespace {
 
+// A ring that is full: reader 1 stands still and was urged, reader 2 has read all.
+void MakeFullRingOfTwo() {
+  MakeRing({.lines = 2,
+            .evicts = true,
+            .kept = more_calls < 2 ? 0b1100u : 0,  // a third record more may find them in the way
+            .owners = {0b1010, 0b100}});
+  Join(1);
+  Join(2);
+  Publish(0, 2);
+  AllocateFor(2);
+  Poll(2, 3);
+  AllocateFor(0);
+  Publish(0, 1);
+}
+
 constexpr Scenario kScenarios[] = {
     {
         .name = "publish and poll, twice around",
@@ -225,6 +240,62 @@ constexpr Scenario kScenarios[] = {
               Poll(2, 1 + more_calls);
             },
         .wind_up = DrainAll,
+    },
+    {
+        .name = "evict one of two",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeFullRingOfTwo();
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 2 + more_calls);
+              Poll(thread, 1 + more_calls);
+            },
+        .wind_up = DrainAllAndGoOn,
+    },
+    {
+        .name = "evicted, it leaves, and another takes the line",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeFullRingOfTwo();
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 2 + more_calls);
+              if (thread == 2) return Poll(2, 1 + more_calls);
+              if (thread == 1) {
+                Poll(1, more_calls);
+                return Leave(1);
+              }
+              Open(3, ConsumerStart::kLive, 0);
+              Poll(3, 1 + more_calls);
+            },
+        .wind_up = DrainAllAndGoOn,
+    },
+    {
+        .name = "a reader dies, and another takes the line",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.tends = true, .owners = {0b110}});
+              Join(1);
+              Publish(0, 2);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 2 + more_calls);
+              if (thread == 1) return Poll(1, 2 + more_calls);
+              Open(2, ConsumerStart::kLive, 0);
+              Poll(2, 1 + more_calls);
+            },
+        .wind_up = DrainAllAndGoOn,
+        .mortal = 0b10,
     },
     {
         .name = "take over from the dead",

@@ -22,7 +22,8 @@ void NotePlace(Place place) {
   const auto file = reinterpret_cast<uint64_t>(place.file);
   const auto line = static_cast<uint64_t>(place.line) << 8 |
                     static_cast<uint64_t>(now.threads[now.current].action + 1);
-  if (places.size() < places.capacity() && noted.Insert(Mix(file, line))) {
+  if (places.size() < places.capacity() &&
+      noted.Insert(Mix(file, line)) == SeenStates::Inserted::kNew) {
     places.push_back({place.file, place.line, now.threads[now.current].action});
   }
 }
@@ -155,10 +156,12 @@ bool CompareExchange(void* address, size_t bytes, uint64_t* expected, uint64_t v
     return false;
   }
   if (Hits(place, Change::kLeftOut)) return true;
-  const int timestamp = Await(Kind::kCompareExchange, location, *expected, true);
+  const bool forced = Hits(place, Change::kForced);
+  const int timestamp =
+      Await(forced ? Kind::kExchange : Kind::kCompareExchange, location, *expected, true);
   const uint64_t found = now.memory.ValueAt(location, timestamp);
   Learn(found);
-  if (found != *expected) {
+  if (found != *expected && !forced) {
     *expected = now.memory.Read(now.current, location, timestamp, Order::kRelaxed);
     Trace("keeps", location, found, place);
     return false;

@@ -25,7 +25,7 @@
 namespace ombus::model {
 
 inline constexpr int kLocationsMax = 56;
-inline constexpr int kThreadsMax = 4;
+inline constexpr int kThreadsMax = 5;
 inline constexpr int kMessagesMax = 24;  // per location
 
 enum class Order : uint8_t { kRelaxed, kAcquire, kRelease, kAcqRel, kSeqCst };
@@ -39,7 +39,7 @@ inline constexpr bool Releases(Order order) {
 struct View {
   std::array<uint8_t, kLocationsMax> at = {};   // the oldest message that may still be read
   std::array<uint8_t, kThreadsMax> clock = {};  // data accesses of each thread that happened before
-  std::array<uint8_t, 4> unused = {};           // to whole words
+  std::array<uint8_t, 3> unused = {};           // to whole words
 
   void Join(const View& other);
   void JoinLocations(const View& other);

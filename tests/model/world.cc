@@ -9,7 +9,7 @@ World world;
 namespace {
 
 constexpr uint32_t kSlotBytes = kSlotHeaderBytes + sizeof(uint64_t);
-constexpr uint64_t kStepNs = 10;  // of the clock, where it runs
+constexpr uint64_t kStepNs = 1'000'000;  // of the clock, where it runs
 alignas(4096) char ring_memory[kRingBytes];
 static_assert(kRingBytes >= kHeaderPageBytes + 3 * kConsumerLineBytes + 8 * kSlotBytes);
 
@@ -57,6 +57,8 @@ void CheckEviction(int thread) {
   Reader& reader = *world.readers[thread];
   const uint64_t tail = reader.consumer->tail(), lost = reader.consumer->lost_records();
   if (!world.shape.evicts) Fail("reader %d: evicted by nobody", thread);
+  if ((world.shape.kept >> thread & 1) != 0)
+    Fail("reader %d: evicted, and stood in nobody's way", thread);
   if (tail < reader.next || lost - reader.lost != tail - reader.next)
     Fail("reader %d: lost other records than it says", thread);
   if (tail != reader.next) reader.lost_since_record = true;
@@ -89,7 +91,9 @@ void CheckWord(int thread, PollResult result) {
 
 }  // namespace
 
-uint64_t ModelNowNs() { return world.shape.evicts ? NextNumber() * kStepNs : 0; }
+uint64_t ModelNowNs() {
+  return world.shape.evicts || world.shape.tends ? NextNumber() * kStepNs : 0;
+}
 
 SlotHeader& World::slot(uint64_t position) const {
   return *reinterpret_cast<SlotHeader*>(ring + kHeaderPageBytes +
@@ -304,6 +308,17 @@ void DrainAll() {
       Fail("reader %d ends at %llu, the stream at %llu", thread,
            static_cast<unsigned long long>(reader->next), static_cast<unsigned long long>(head));
     }
+  }
+}
+
+void DrainAllAndGoOn() {
+  DrainAll();
+  const Producer& producer = *world.writers[0]->producer;
+  for (uint32_t i = 0; i <= world.shape.capacity; ++i) {
+    const uint64_t head = producer.head();
+    for (int looks = 0; looks < 4 && producer.head() == head; ++looks) Publish(0, 1);
+    if (producer.head() == head) Fail("the producer is held back by nobody");
+    DrainAll();
   }
 }
 

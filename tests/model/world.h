@@ -21,11 +21,13 @@ struct Shape {
   uint32_t lines = 1;
   bool sealed = false;
   bool evicts = false;   // the clock runs, and whoever stands still is evicted at the second look
+  bool tends = false;    // the clock runs, and whoever stands still is urged, and freed if dead
   bool sleeps = false;   // readers do
   bool creates = false;  // the ring itself, while threads run
+  Threads kept = 0;      // readers that are never to be evicted
   Threads producers = 1;
   Threads enders = 0;             // of those: who closes the stream or takes it over
-  Threads owners[3] = {2, 4, 0};  // of each line
+  Threads owners[3] = {2, 4, 8};  // of each line
 };
 
 struct Writer {
@@ -81,6 +83,8 @@ void Create(int thread);  // the ring, or takes it over
 // --- For wind_up ---------------------------------------------------------------------------------
 // Each reader that lives reads to the end: nothing may be missing.
 void DrainAll();
+// And the producer goes on once more around the ring, which nobody holds back.
+void DrainAllAndGoOn();
 
 }  // namespace ombus::model
 
