@@ -1,7 +1,8 @@
 // ombus bench --mode fanout: one thread sends to many clients, as a server of ombus over io_uring
 // and epoll, as the usual server with a buffer per client, and as bare sends with nothing around
-// them. Blocks of all alternate in one run, each over connections of its own, so that what the
-// machine does meanwhile meets all of them; ratios are taken within a run.
+// them, of one window or of new ones. Blocks of all alternate in one run, each over connections of
+// its own, so that what the machine does meanwhile meets all of them; ratios are taken within a
+// run.
 #include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -38,7 +39,7 @@ uint64_t HeapBytes() {
 }
 
 std::vector<Contender> ContendersOf(const BenchOptions& options) {
-  std::vector<Contender> contenders = {Contender::kBare, Contender::kClassic};
+  std::vector<Contender> contenders = {Contender::kBare, Contender::kEncoded, Contender::kClassic};
   const bool uring = options.backend != BackendChoice::kEpoll;
   if (uring && (options.backend == BackendChoice::kUring || net::ProbeUring().ok())) {
     contenders.push_back(Contender::kUring);
@@ -53,6 +54,8 @@ std::unique_ptr<FanoutSender> NewSender(Contender contender) {
   switch (contender) {
     case Contender::kBare:
       return NewBareSender();
+    case Contender::kEncoded:
+      return NewEncodedSender();
     case Contender::kClassic:
       return NewClassicSender();
     case Contender::kUring:
@@ -274,6 +277,11 @@ void AddRun(const BenchOptions& options, const std::array<FanoutTotals, kContend
   };
   ratio("uring_to_bare", Contender::kUring, Contender::kBare);
   ratio("epoll_to_bare", Contender::kEpoll, Contender::kBare);
+  ratio("uring_to_encoded", Contender::kUring, Contender::kEncoded);
+  ratio("epoll_to_encoded", Contender::kEpoll, Contender::kEncoded);
+  // The most that any server can be of classic whose sends cost what bare ones do.
+  ratio("bare_to_classic", Contender::kBare, Contender::kClassic);
+  ratio("encoded_to_classic", Contender::kEncoded, Contender::kClassic);
   ratio("uring_to_classic", Contender::kUring, Contender::kClassic);
   ratio("epoll_to_classic", Contender::kEpoll, Contender::kClassic);
   ratio("uring_to_epoll", Contender::kUring, Contender::kEpoll);

@@ -19,9 +19,10 @@
 namespace ombus::tools {
 
 // In the order in which they take their turn.
-enum class Contender : uint8_t { kBare, kClassic, kUring, kEpoll };
-inline constexpr size_t kContenders = 4;
-inline constexpr const char* kContenderNames[kContenders] = {"bare", "classic", "uring", "epoll"};
+enum class Contender : uint8_t { kBare, kEncoded, kClassic, kUring, kEpoll };
+inline constexpr size_t kContenders = 5;
+inline constexpr const char* kContenderNames[kContenders] = {"bare", "encoded", "classic", "uring",
+                                                             "epoll"};
 
 inline constexpr uint32_t kNobody = 0, kAllDone = ~0u;  // of active; else 1 + the contender
 inline constexpr size_t kFanoutRunsMax = 1000;

@@ -1,6 +1,8 @@
 // The senders that `ombus bench --mode fanout` compares. Each sends windows of frames to the same
 // number of clients over connections of its own:
 //   bare     send() of one and the same window to one socket after the other: the kernel's share
+//   encoded  the same with a window of new records each time, in as much memory as ombus' log has:
+//            what sends cost a server that has something to say
 //   classic  a 256 KiB buffer per client, each record copied into each, poll, send: the usual
 //   server ombus    a Server, over io_uring or epoll
 //
@@ -26,7 +28,7 @@ struct FanoutSetting {
   uint32_t window_frames = 256;
   uint32_t payload_bytes = 64;
   uint32_t idle_clients = 0;      // ombus: so many more that have yet to say HELLO
-  uint64_t log_bytes = 4u << 20;  // ombus
+  uint64_t log_bytes = 4u << 20;  // ombus; encoded
   IoOptions io = {};              // ombus
   uint64_t deadline_ns = 0;
 };
@@ -49,6 +51,7 @@ Result<std::vector<net::UniqueFd>> AcceptClients(uint32_t clients, uint64_t dead
                                                  const std::function<void(uint16_t)>& on_port);
 
 std::unique_ptr<FanoutSender> NewBareSender();
+std::unique_ptr<FanoutSender> NewEncodedSender();
 std::unique_ptr<FanoutSender> NewClassicSender();
 std::unique_ptr<FanoutSender> NewOmbusSender(BackendChoice backend);
 
