@@ -5,6 +5,7 @@
 // payload is copied, whatever zero_copy says, and the tail is stored in every call.
 #include <algorithm>
 #include <climits>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -17,6 +18,15 @@
 
 using ombus::PollResult;
 using ombus::engine::RunGuarded;
+
+// Type and length in one store: whoever loads both at once would else wait for two to leave the
+// store buffer. The byte between them is padding.
+static inline void StoreTypeAndLength(const ombus::Record& from, OmBusRecord* record) {
+  static_assert(offsetof(OmBusRecord, payload_len) == offsetof(OmBusRecord, wal_type) + 2);
+  const uint32_t both = from.type | uint32_t{from.size} << 16;
+  std::memcpy(reinterpret_cast<std::byte*>(record) + offsetof(OmBusRecord, wal_type), &both,
+              sizeof both);
+}
 
 inline int OmBusEndpoint::Begin() {
   store.Reset();
@@ -37,8 +47,7 @@ inline __attribute__((always_inline)) bool OmBusEndpoint::Keep(const ombus::Reco
   if (!consumer->valid()) [[unlikely]]
     return false;
   record->wal_seq = wal_seq = polled.wal_seq;
-  record->wal_type = polled.type;
-  record->payload_len = polled.size;
+  StoreTypeAndLength(polled, record);
   record->payload = payload;
   return true;
 }
@@ -115,8 +124,7 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
 static inline void HandOut(const ombus::Record& taken, OmBusEndpoint* endpoint,
                            OmBusRecord* record) {
   record->wal_seq = endpoint->wal_seq = taken.wal_seq;
-  record->wal_type = taken.type;
-  record->payload_len = taken.size;
+  StoreTypeAndLength(taken, record);
   record->payload = taken.payload;
 }
 

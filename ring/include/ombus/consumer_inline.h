@@ -113,7 +113,7 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  const uint16_t size = slot_access::MetaLength(meta);
+  const uint32_t size = static_cast<uint32_t>(meta) >> 16;
   if (wal_seq != expected_wal_seq_ || size >= plain_size_end_ || size > kBytesMax ||
       epoch_changed()) [[unlikely]]
     return false;
@@ -138,7 +138,7 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   line->tail.store(position + 1, std::memory_order_release);  // [tail]
   record->wal_seq = wal_seq;
   record->payload = to;
-  record->size = size;
+  record->size = static_cast<uint16_t>(size);
   record->type = slot_access::MetaType(meta);
   record->flags = 0;
   return true;
