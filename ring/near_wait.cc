@@ -32,7 +32,7 @@ NearWait NearWaitFor(uint32_t near_records, uint32_t capacity) {
   };
   return NearWait({.steps_min = steps(kNsMin),
                    .steps_max = steps(kNsMax),
-                   .gain_small = near_records / 2,
+                   .gain_small = near_records,
                    .gain_large = std::min(kGainLarge, capacity / 2),  // the ring must not fill
                    .steps_per_slow_record = steps(kSlowRecordNs)},
                   steps(kFirstNs));

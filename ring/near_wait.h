@@ -23,8 +23,8 @@ class NearWait {
     uint32_t steps_min = 0, steps_max = 0;
     // Fewer records than these are soon read: wait longer. More are too many to wait for.
     uint32_t gain_small = 0, gain_large = 0;
-    // Where a record takes so long to come, its producer is slow or has paused: there is nothing to
-    // be gained by waiting longer, and the records that are there should not lie.
+    // Where a record takes longer than that to come, its producer is slow or has paused: the wait
+    // was not worth it, and the records that are there should not lie.
     uint32_t steps_per_slow_record = 0;
   };
 
@@ -40,9 +40,11 @@ class NearWait {
 
   // The wait brought so many records.
   void Gained(uint64_t records) {
-    if (records == 0) return GainedNothing();
-    futile_ = 0;
-    if (records > limits_.gain_large || records * limits_.steps_per_slow_record < steps_) {
+    const bool slow = records * limits_.steps_per_slow_record < steps_;
+    futile_ = slow ? std::min(futile_ + 1, kFutileMax) : 0;
+    if (futile_ > kFutileFree) to_skip_ = 1u << (futile_ - kFutileFree);
+    if (records == 0) return;  // nor does that tell how long to wait: batches come all at once
+    if (slow || records > limits_.gain_large) {
       steps_ = std::max(steps_ / 2, limits_.steps_min);
     } else if (records < limits_.gain_small) {
       steps_ = std::min(steps_ * 2, limits_.steps_max);
@@ -50,14 +52,9 @@ class NearWait {
   }
 
  private:
-  // After so many waits in a row that brought nothing (the producer is this very thread, say), ever
-  // more of them are left out: up to 4096.
+  // After so many waits in a row that were not worth it (the producer is this very thread, say),
+  // ever more of them are left out: up to 4096.
   static constexpr uint32_t kFutileFree = 2, kFutileMax = kFutileFree + 12;
-
-  void GainedNothing() {
-    futile_ = std::min(futile_ + 1, kFutileMax);
-    if (futile_ > kFutileFree) to_skip_ = 1u << (futile_ - kFutileFree);
-  }
 
   Limits limits_;
   uint32_t steps_ = 0;

@@ -40,7 +40,13 @@ TEST(NearWait, HalvesWhileItBringsMuchDownToItsShortest) {
   }
 }
 
-TEST(NearWait, GrowsNoLongerBehindASlowProducer) {
+TEST(NearWait, IsAsLongAsEverAfterItBroughtNothing) {
+  NearWait wait(kLimits, 16);
+  wait.Gained(0);
+  EXPECT_EQ(wait.Steps(), 16u);
+}
+
+TEST(NearWait, ShrinksBehindASlowProducer) {
   NearWait wait(kLimits, 16);
   wait.Gained(3);  // 18 steps' worth: as fast as it must be
   EXPECT_EQ(wait.Steps(), 32u);
@@ -71,6 +77,14 @@ TEST(NearWait, IsLeftOutEverMoreOftenWhileItIsInVain) {
   EXPECT_EQ(LeftOutAfter(20), 4096u);
 }
 
+TEST(NearWait, IsLeftOutEverMoreOftenBehindAProducerSlowerThanItsShortest) {
+  NearWait::Limits limits = kLimits;
+  limits.steps_min = 16;
+  NearWait wait(limits, 16);
+  for (int i = 0; i < 3; ++i) wait.Gained(2);  // 12 steps' worth
+  EXPECT_EQ(wait.Steps(), 0u);
+}
+
 TEST(NearWait, IsAsOftenAsEverOnceItBringsRecordsAgain) {
   NearWait wait(kLimits, 16);
   for (int i = 0; i < 5; ++i) {
@@ -91,7 +105,9 @@ TEST(NearWait, StaysWithinItsLimitsWhateverItIsTold) {
   NearWait wait(kLimits, 16);
   for (const uint64_t records : {~uint64_t{0}, uint64_t{1} << 63, uint64_t{1}, uint64_t{1} << 62}) {
     wait.Gained(records);
-    const uint32_t steps = wait.Steps();
+    uint32_t steps = 0;
+    while ((steps = wait.Steps()) == 0) {
+    }
     EXPECT_GE(steps, kLimits.steps_min);
     EXPECT_LE(steps, kLimits.steps_max);
   }
