@@ -28,8 +28,6 @@ struct Kept {
   std::string_view why;
 };
 constexpr Kept kKept[] = {
-    {"ring/consumer.cc", "line_->control.store(live_, std::memory_order_release)", 0,
-     "for who looks on: a snapshot does not show a new owner with the former one's tail"},
     {"ring/consumer.cc", "const uint64_t head = header_->head.load(std::memory_order_acquire)", 0,
      "so that head is not of a newer epoch than the one it is compared with; a reader that joined "
      "the old one all the same would read it to its end, and be told"},
