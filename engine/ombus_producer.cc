@@ -15,6 +15,8 @@ static_assert(static_cast<int>(OMBUS_PUBLISH_TIMED_OUT) ==
 static_assert(static_cast<int>(OMBUS_PUBLISH_TOO_LARGE) ==
               static_cast<int>(PublishResult::kTooLarge));
 static_assert(static_cast<int>(OMBUS_PUBLISH_CLOSED) == static_cast<int>(PublishResult::kClosed));
+static_assert(static_cast<int>(OMBUS_PUBLISH_NOT_RESERVED) ==
+              static_cast<int>(PublishResult::kNotReserved));
 static_assert(OMBUS_WAIT_FOREVER == kWaitForever);
 static_assert(OMBUS_PREFETCH_BY_PROFILE == kByProfile);
 

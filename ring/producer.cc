@@ -70,6 +70,7 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
       payload_max_(cold->geometry.payload_max()),
       epoch_(cold->epoch),
+      reserved_(head - 1),
       cold_(std::move(cold)) {}
 
 Producer::~Producer() { Close(); }
@@ -109,9 +110,8 @@ PublishResult Producer::PublishSlow(uint64_t wal_seq, const void* payload, uint1
 
 PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size) {
   if (size > payload_max_) return PublishResult::kTooLarge;
-  if (head_ == limit_) {  // nothing was reserved, or it was closed since
-    const PublishResult room = FindRoomSlow();
-    if (room != PublishResult::kOk) return room;
+  if (head_ != reserved_) {
+    return Superseded() ? PublishResult::kClosed : PublishResult::kNotReserved;
   }
   SlotHeader* slot = SlotAt(head_);
   SealSlot(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
@@ -327,6 +327,7 @@ void Producer::WakeSlow() { WakeSleepers(*header_, cold_->object.fd()); }
 void Producer::Close() {
   Cold& cold = *cold_;
   limit_ = head_;  // every call takes its slow half from now on
+  reserved_ = head_ - 1;
   if (cold.closed) return;
   cold.closed = true;
   if (getpid() != cold.creator) return;  // a forked child's copy: the stream is the parent's

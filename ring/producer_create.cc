@@ -21,6 +21,7 @@
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
 #include "ring/producer_cold.h"
+#include "ring/producers_created.h"
 #include "ring/system_error.h"
 #include "ring/wake.h"
 
@@ -264,6 +265,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   RegisterForWakeBarrier();
   uint64_t head = 0;
   Result<ShmObject> object = Acquire(options, geometry, &head);
+  NoteProducerCreated();  // also where an attempt failed that has superseded somebody
   if (!object.ok()) return object.status();
   auto cold = std::make_unique<Cold>();
   cold->options = options;

@@ -12,11 +12,12 @@
 #include "engine/memory_guard.h"
 #include "ombus/om_bus.h"
 #include "ombus/producer.h"
+#include "ring/producers_created.h"
 
 struct OmBusStream {
   // Whether another producer of this process has the stream: only one made since the last look can.
   bool Superseded();
-  // Whether this process has created a stream since the last look.
+  // Whether this process has created a producer since the last look.
   bool Renewed() const;
 
   std::unique_ptr<ombus::Producer> producer;
@@ -31,11 +32,6 @@ using ombus::PublishResult;
 constexpr uint32_t kFlagsKnown = OM_BUS_FLAG_CRC | OM_BUS_FLAG_REJECT_REORDER;
 constexpr size_t kConvertedAtOnce = 32;  // as often as a batch stores head
 
-// Streams created by this process. Looking at the ring's own epoch instead, with each publish,
-// costs as much as the publish where producer and consumer share a core: they have mapped it twice,
-// and AMD's first-level cache knows a line by one address at a time.
-std::atomic<uint64_t> creations{0};
-
 int CodeOf(PublishResult result) {
   switch (result) {
     case PublishResult::kOk:
@@ -45,6 +41,7 @@ int CodeOf(PublishResult result) {
     case PublishResult::kClosed:
     case PublishResult::kFull:
     case PublishResult::kTimedOut:
+    case PublishResult::kNotReserved:
       break;
   }
   return OM_ERR_BUS_EPOCH_CHANGED;  // who waits for ever is only ever superseded
@@ -68,8 +65,8 @@ int Create(const OmBusStreamConfig& config, OmBusStream** out) {
   auto producer = ombus::Producer::Create(OptionsOf(config));
   if (!producer.ok()) return ombus::engine::CreateError(producer.status());
   const uint64_t head = (*producer)->head();
-  const uint64_t seen = creations.fetch_add(1, std::memory_order_acq_rel) + 1;
-  *out = new OmBusStream{std::move(*producer), head, seen};
+  // A count before our own: the first publish looks once more.
+  *out = new OmBusStream{std::move(*producer), head, 0};
   return 0;
 }
 
@@ -80,11 +77,11 @@ bool Sound(const OmBusRecord& record) {
 }  // namespace
 
 inline bool OmBusStream::Renewed() const {
-  return creations.load(std::memory_order_acquire) != creations_seen;
+  return ombus::producers_created.load(std::memory_order_acquire) != creations_seen;
 }
 
 inline bool OmBusStream::Superseded() {
-  const uint64_t now = creations.load(std::memory_order_acquire);
+  const uint64_t now = ombus::producers_created.load(std::memory_order_acquire);
   if (now == creations_seen) [[likely]]
     return false;
   if (producer->superseded()) return true;

@@ -26,9 +26,13 @@ constexpr uint32_t kDefaultSendBufBytes = 262144;
 constexpr uint64_t kLogRoomBytes = 128u << 10;  // what the log holds beyond what a client may lag
 constexpr uint32_t kDrainMs = 5000;
 constexpr uint64_t kDestroyNs = 100'000'000;
-// A turn handles what the one before it has begun: who was accepted is read from, and closed if it
-// has gone already; who was refused is closed.
-constexpr int kTurnsMax = 4;
+// A turn handles what the one before it has begun (who was accepted is read from, and closed if it
+// has gone already; who was refused is closed), and at most so many of what is there: epoll accepts
+// 16, io_uring takes 20 completions. As many turns as it takes for all clients there can be, those
+// in the listener's queue among them; then who never ends sending has had its share.
+constexpr uint32_t kClientsPerTurn = 16;
+constexpr uint32_t kListenQueueMax = 1024;  // as the server has it
+constexpr uint32_t kTurnsPerClient = 4;
 
 ombus::ServerOptions OptionsOf(const OmBusTcpServerConfig& config) {
   ombus::ServerOptions options;
@@ -46,11 +50,8 @@ ombus::ServerOptions OptionsOf(const OmBusTcpServerConfig& config) {
   return options;
 }
 
-bool NeedsAnotherTurn(const std::vector<ServerEvent>& events) {
-  return std::any_of(events.begin(), events.end(), [](const ServerEvent& event) {
-    return event.kind == ServerEvent::Kind::kClientJoined ||
-           event.kind == ServerEvent::Kind::kClientRefused;
-  });
+uint32_t TurnsMax(uint32_t max_clients) {
+  return kTurnsPerClient * (1 + (max_clients + kListenQueueMax) / kClientsPerTurn);
 }
 
 int Broadcast(OmBusTcpServer* server, const OmBusRecord& record) {
@@ -74,15 +75,19 @@ int Create(const OmBusTcpServerConfig& config, OmBusTcpServer** out) {
   options.backend = *backend;
   auto server = ombus::Server::Create(options);
   if (!server.ok()) return ombus::engine::SocketError(server.status(), OM_ERR_BUS_TCP_BIND);
-  *out = new OmBusTcpServer{std::move(*server), options.client_lag_bytes_max, {}};
+  *out = new OmBusTcpServer{
+      std::move(*server), options.client_lag_bytes_max, TurnsMax(options.max_clients), {}};
   return 0;
 }
 
-int PollIo(ombus::Server& server) {
-  for (int turn = 0; turn < kTurnsMax; ++turn) {
+// Until a turn finds nothing to do.
+int PollIo(ombus::Server& server, uint32_t turns_max) {
+  for (uint32_t turn = 0; turn < turns_max; ++turn) {
+    const uint64_t before = server.stats().turns;
     if (!server.PollIo(0).ok()) return OM_ERR_BUS_TCP_IO;
-    if (!NeedsAnotherTurn(server.TakeEvents())) break;
+    if (server.stats().turns == before) break;
   }
+  (void)server.TakeEvents();
   return 0;
 }
 
@@ -115,7 +120,7 @@ int om_bus_tcp_server_broadcast_batch(OmBusTcpServer* server, const OmBusRecord*
 int om_bus_tcp_server_poll_io(OmBusTcpServer* server) {
   if (server == nullptr) return OM_ERR_BUS_INIT;
   int code = OM_ERR_BUS_TCP_IO;
-  (void)server->guard.Run([&] { code = PollIo(*server->server); });
+  (void)server->guard.Run([&] { code = PollIo(*server->server, server->turns_max); });
   return code;
 }
 

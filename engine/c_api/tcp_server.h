@@ -14,7 +14,8 @@
 
 struct OmBusTcpServer {
   std::unique_ptr<ombus::Server> server;
-  uint64_t lag_max;  // bytes
+  uint64_t lag_max;    // bytes
+  uint32_t turns_max;  // of the back end, in one poll_io
   ombus::engine::MemoryFailStop guard = {};
 };
 

@@ -76,6 +76,41 @@ static void one_poll_io_counts(void) {
   om_bus_tcp_server_destroy(server);
 }
 
+static void one_poll_io_counts_many_at_once(void) {
+  enum { kMany = 150 };
+  OmBusTcpServer* server = make_server(200, 0);
+  int fds[kMany];
+  for (int i = 0; i < kMany; ++i) fds[i] = raw_connect(om_bus_tcp_server_port(server));
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  EXPECT_EQ(om_bus_tcp_server_client_count(server), kMany);
+  EXPECT_EQ(om_bus_tcp_server_broadcast(server, 1, 1, "all", 3), 0);  // who leaves is sent to, too
+  for (int i = 0; i < kMany; ++i) close(fds[i]);
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  EXPECT_EQ(om_bus_tcp_server_client_count(server), 0);
+  for (int i = 0; i < kMany; ++i) close(raw_connect(om_bus_tcp_server_port(server)));
+  const int fd = raw_connect(om_bus_tcp_server_port(server));  // behind them all
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  EXPECT_EQ(om_bus_tcp_server_client_count(server), 1);
+  OmBusTcpServerStats stats;
+  om_bus_tcp_server_stats(server, &stats);
+  EXPECT_EQ(stats.clients_accepted, 2 * kMany + 1);
+  EXPECT_EQ(stats.clients_disconnected, 2 * kMany);
+  close(fd);
+  om_bus_tcp_server_destroy(server);
+}
+
+static void one_poll_io_refuses_many_at_once(void) {
+  enum { kMany = 100 };
+  OmBusTcpServer* server = make_server(3, 0);
+  int fds[kMany];
+  for (int i = 0; i < kMany; ++i) fds[i] = raw_connect(om_bus_tcp_server_port(server));
+  EXPECT_EQ(om_bus_tcp_server_poll_io(server), 0);
+  EXPECT_EQ(om_bus_tcp_server_client_count(server), 3);
+  for (int i = 3; i < kMany; ++i) EXPECT(raw_at_end(fds[i]));
+  for (int i = 0; i < kMany; ++i) close(fds[i]);
+  om_bus_tcp_server_destroy(server);
+}
+
 static void come_and_gone(void) {
   OmBusTcpServer* server = make_server(0, 0);
   close(raw_connect(om_bus_tcp_server_port(server)));
@@ -239,6 +274,8 @@ const Check kServerChecks[] = {
     {"an address that cannot be bound is an error", bind_errors},
     {"no bind address is all IPv4 addresses", any_address_is_served},
     {"one poll_io counts who has come, one who has gone", one_poll_io_counts},
+    {"one poll_io counts 150 who have come at once, and gone", one_poll_io_counts_many_at_once},
+    {"one poll_io closes all who are too many", one_poll_io_refuses_many_at_once},
     {"one poll_io is enough for who has come and gone", come_and_gone},
     {"frames on the wire are right to the byte, and nothing else is said", frames_on_the_wire},
     {"broadcast does no I/O", no_io_in_broadcast},

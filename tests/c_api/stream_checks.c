@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ombus/ombus_producer.h"
 #include "suite.h"
 
 static int create(OmBusStream** stream, uint32_t capacity, uint32_t slot_size, uint32_t consumers) {
@@ -231,6 +232,28 @@ static void a_superseded_handle_says_so(void) {
   om_bus_stream_destroy(first);
 }
 
+// The C++ Producer and ombus_producer_create are one call.
+static void a_handle_superseded_by_an_ombus_producer_says_so(void) {
+  new_name();
+  OmBusStream* first = make_stream(64, 0);
+  publish_text(first, 1, "x");
+  ombus_producer_options options;
+  ombus_producer_options_init(&options, sizeof options);
+  options.name = name_now();
+  options.capacity = 64;
+  ombus_producer* second = ombus_producer_create(&options, NULL);
+  REQUIRE(second != NULL);
+  OmBusRecord record;
+  memset(&record, 0, sizeof record);
+  EXPECT_EQ(om_bus_stream_publish(first, 2, 1, "x", 1), OM_ERR_BUS_EPOCH_CHANGED);
+  EXPECT_EQ(om_bus_stream_publish_batch(first, &record, 1), OM_ERR_BUS_EPOCH_CHANGED);
+  OmBusStreamStats stats;
+  om_bus_stream_stats(first, &stats);
+  EXPECT_EQ(stats.records_published, 1);
+  ombus_producer_close(second);
+  om_bus_stream_destroy(first);
+}
+
 static int publish_and_wait(int tell_fd) {
   OmBusStream* stream = make_stream(64, 0);
   if (stream == NULL) return 1;
@@ -362,6 +385,8 @@ const Check kStreamChecks[] = {
     {"destroy unlinks; what was published can still be polled", destroy_unlinks},
     {"the same process takes a name over, and old endpoints are told", same_process_takes_over},
     {"a handle that was taken over refuses to publish", a_superseded_handle_says_so},
+    {"so does one taken over through the other API",
+     a_handle_superseded_by_an_ombus_producer_says_so},
     {"a live producer's name is refused and its ring left alone", live_name_is_refused},
     {"a killed producer's name is taken over in place", dead_name_is_taken_over},
     {"the backpressure callback is called once in a long wait", backpressure},

@@ -220,6 +220,24 @@ static void a_reservation_is_written_in_place_and_seen_after_its_commit(void) {
   ombus_producer_close(producer);
 }
 
+static void a_commit_of_nothing_reserved_is_refused(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  CHECK_EQ(ombus_producer_commit(producer, 1, 1, 6), OMBUS_PUBLISH_NOT_RESERVED);
+  CHECK(ombus_producer_try_reserve(producer) != NULL);
+  CHECK_EQ(publish(producer, 1), OMBUS_PUBLISH_OK);  // into the room reserved
+  CHECK_EQ(ombus_producer_commit(producer, 2, 1, 6), OMBUS_PUBLISH_NOT_RESERVED);
+  CHECK(ombus_producer_try_reserve(producer) != NULL);
+  CHECK_EQ(ombus_producer_commit(producer, 2, 1, 6), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_producer_commit(producer, 3, 1, 6), OMBUS_PUBLISH_NOT_RESERVED);
+  CHECK_EQ(ombus_producer_head(producer), 2);
+  CHECK(ombus_producer_try_reserve(producer) != NULL);
+  ombus_producer_end(producer);
+  CHECK_EQ(ombus_producer_commit(producer, 3, 1, 6), OMBUS_PUBLISH_CLOSED);
+  CHECK_EQ(ombus_producer_head(producer), 2);
+  ombus_producer_close(producer);
+}
+
 static void count_call(uint64_t head, uint64_t min_tail, void* context) {
   CHECK_EQ(head - min_tail, 8);
   ++*(int*)context;
@@ -279,6 +297,7 @@ int main(void) {
   RUN(a_batch_is_published_in_order_as_far_as_there_is_room);
   RUN(a_record_too_large_is_refused_before_anything_is_written);
   RUN(a_reservation_is_written_in_place_and_seen_after_its_commit);
+  RUN(a_commit_of_nothing_reserved_is_refused);
   RUN(a_publish_that_waits_for_long_says_so);
   RUN(a_producer_that_ended_or_was_superseded_is_closed);
   RUN(a_name_is_removed_at_the_end_unless_it_is_to_stay);

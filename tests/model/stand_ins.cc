@@ -4,6 +4,7 @@
 #include "ring/crc32c.h"
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
+#include "ring/producers_created.h"
 #include "ring/shm_object.h"
 #include "ring/system_error.h"
 #include "tests/model/world.h"
@@ -26,6 +27,8 @@ int LockOf(int64_t byte) {
 int TryLockByte(int fd, int64_t byte) { return model::TryLock(LockOf(byte), fd) ? 0 : EAGAIN; }
 void UnlockByte(int fd, int64_t byte) { model::Unlock(LockOf(byte), fd); }
 bool ByteIsLocked(int fd, int64_t byte) { return model::Locked(LockOf(byte), fd); }
+
+void NoteProducerCreated() {}  // nobody of the model looks
 
 // --- The object
 // -----------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ TEST_F(RingTest, ReservedRoomBecomesARecordAtCommit) {
   auto blocking = MakeConsumer();
   for (int i = 0; i < 4; ++i) ASSERT_EQ(PublishText(*producer, 4, "x"), PublishResult::kOk);
   EXPECT_EQ(producer->TryReserve(), nullptr);
-  EXPECT_EQ(producer->Commit(9, 3, 0), PublishResult::kFull);
+  EXPECT_EQ(producer->Commit(9, 3, 0), PublishResult::kNotReserved);
 }
 
 TEST_F(RingTest, GapsAreReportedWithWhatWasExpected) {

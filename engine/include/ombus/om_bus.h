@@ -11,8 +11,8 @@
 // ombus/ombus.h or the C++ API.
 //
 // Threads: one thread at a time uses a stream, and one an endpoint; different handles are
-// independent. Handles do not survive fork: the child opens its own. No call takes a lock, starts a
-// thread or handles a signal. Strings passed in are copied.
+// independent. Handles do not survive fork: the child opens its own. No call starts a thread or
+// handles a signal, and none made for each record takes a lock. Strings passed in are copied.
 //
 // Errors: 0 or more is well, below zero a code of om_bus_error.h. A missing argument is
 // OM_ERR_BUS_INIT.

@@ -53,10 +53,11 @@ typedef struct ombus_producer_options {
 typedef enum ombus_publish_result {
   OMBUS_PUBLISH_INVALID = -1,  // NULL producer or record, or a NULL payload of a size above 0
   OMBUS_PUBLISH_OK = 0,
-  OMBUS_PUBLISH_FULL = 1,       // try_…: the slowest live consumer is a whole ring behind
-  OMBUS_PUBLISH_TIMED_OUT = 2,  // still full when the time was up
-  OMBUS_PUBLISH_TOO_LARGE = 3,  // the payload does not fit slot_size - 24; nothing was written
-  OMBUS_PUBLISH_CLOSED = 4      // ended, or superseded by another producer of the same process
+  OMBUS_PUBLISH_FULL = 1,         // try_…: the slowest live consumer is a whole ring behind
+  OMBUS_PUBLISH_TIMED_OUT = 2,    // still full when the time was up
+  OMBUS_PUBLISH_TOO_LARGE = 3,    // the payload does not fit slot_size - 24; nothing was written
+  OMBUS_PUBLISH_CLOSED = 4,       // ended, or superseded by another producer of the same process
+  OMBUS_PUBLISH_NOT_RESERVED = 5  // commit: of nothing, see ombus_producer_commit
 } ombus_publish_result;
 
 // Fills in the defaults. size: sizeof(ombus_producer_options) as the caller knows it.
@@ -101,7 +102,8 @@ ombus_producer_publish_batch(ombus_producer* producer, const ombus_record* recor
 // publish. Nothing is visible before the commit; reserving again without one returns the same room.
 OMBUS_API void* ombus_producer_try_reserve(ombus_producer* producer) OMBUS_NOEXCEPT OMBUS_MUST_USE;
 
-// Publishes the size bytes written into the room reserved. TOO_LARGE leaves the reservation.
+// Publishes the size bytes written into the room reserved. TOO_LARGE leaves the reservation;
+// NOT_RESERVED, and nothing is published: there was none, or a publish or commit has used it up.
 OMBUS_API ombus_publish_result ombus_producer_commit(ombus_producer* producer, uint64_t wal_seq,
                                                      uint8_t type,
                                                      uint16_t size) OMBUS_NOEXCEPT OMBUS_MUST_USE;

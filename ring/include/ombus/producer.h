@@ -53,10 +53,11 @@ struct ProducerOptions {
 
 enum class [[nodiscard]] PublishResult : uint8_t{
     kOk,
-    kFull,      // TryPublish: the slowest live consumer is a whole ring behind
-    kTimedOut,  // Publish: still full when the time was up
-    kTooLarge,  // the payload does not fit slot_size - 24; nothing was written
-    kClosed,    // this handle was closed or superseded by another producer of the same process
+    kFull,         // TryPublish: the slowest live consumer is a whole ring behind
+    kTimedOut,     // Publish: still full when the time was up
+    kTooLarge,     // the payload does not fit slot_size - 24; nothing was written
+    kClosed,       // this handle was closed or superseded by another producer of the same process
+    kNotReserved,  // Commit: no TryReserve before it, or its room was used since
 };
 
 inline constexpr uint64_t kWaitForever = ~uint64_t{0};
@@ -89,9 +90,11 @@ class OMBUS_API Producer {
                              size_t* published = nullptr);
 
   // Write in place: payload room for payload_max() bytes in the next slot, or null when full or
-  // closed. Nothing is visible before Commit; reserving again without it returns the same room.
+  // closed. Nothing is visible before Commit; reserving again without it returns the same room, and
+  // a publish in between takes it.
   void* TryReserve();
-  // Publishes what was written into the room reserved. size <= payload_max().
+  // Publishes what was written into the room reserved. size <= payload_max(); kTooLarge leaves the
+  // reservation.
   PublishResult Commit(uint64_t wal_seq, uint8_t type, uint16_t size);
 
   // Waits until a TryPublish would find room. kOk, kTimedOut or kClosed.
@@ -160,6 +163,7 @@ class OMBUS_API Producer {
   Seal seal_ = nullptr;  // null: records are not sealed
   uint32_t payload_max_ = 0;
   uint64_t epoch_ = 0;
+  uint64_t reserved_ = 0;  // the position reserved; another than head_: none is
   std::unique_ptr<Cold> cold_;
 };
 

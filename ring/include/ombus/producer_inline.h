@@ -88,13 +88,14 @@ inline void* Producer::TryReserve() {
   if (position == limit_) [[unlikely]] {
     if (FindRoomSlow() != PublishResult::kOk) return nullptr;
   }
+  reserved_ = position;
   PrefetchAhead(position, 0);  // how much will be written is not known yet
   return slot_access::Payload(SlotAt(position));
 }
 
 inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t size) {
   const uint64_t position = head_;
-  if (size >= plain_size_end_ || position == limit_) [[unlikely]]
+  if (size >= plain_size_end_ || position != reserved_) [[unlikely]]
     return CommitSlow(wal_seq, type, size);
   SealSlot(SlotAt(position), position, wal_seq, slot_access::PackMeta(type, size, 0));
   StoreHead(position + 1);
