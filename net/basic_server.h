@@ -130,6 +130,7 @@ class BasicServer {
                             kNobodyToken = 0xFFFFFFFD;
   static constexpr uint32_t kQuietTurnsMax = 1024;  // then all sessions are looked at anyhow
   static constexpr uint64_t kAcceptPauseNs = 100'000'000;
+  static constexpr uint64_t kAbsenceNs = 10'000'000;  // less is what turns take on a busy machine
 
   BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options,
               SharedPart part)
@@ -149,6 +150,7 @@ class BasicServer {
   bool WantsSweep(uint64_t timeout_ns);
   void QueueSends();
   uint64_t BoundedWait(uint64_t timeout_ns);
+  void NoteAbsence(uint64_t wait_ns);
   void AfterTurn();
   void CheckMarks();
   void RunTimers();
@@ -181,6 +183,7 @@ class BasicServer {
   uint64_t accept_again_ns_ = 0;
   uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none
   uint64_t completions_ = 0;
+  uint64_t turned_ns_ = 0;  // when the last turn ended; 0: nobody's time was running
   // What QueueSends saw last; whether a session may have changed since; turns without it.
   uint64_t swept_head_ = ~uint64_t{0};
   bool attention_ = true;

@@ -161,7 +161,9 @@ Status BasicServer<B>::Turn(uint64_t timeout_ns) {
   }
   const bool sweep = WantsSweep(timeout_ns);
   if (sweep) QueueSends();
-  const Status status = backend_->Turn(*this, BoundedWait(timeout_ns));
+  const uint64_t wait_ns = BoundedWait(timeout_ns);
+  const Status status = backend_->Turn(*this, wait_ns);
+  NoteAbsence(wait_ns);
   AfterTurn();
   if (sweep || attention_) {
     table_.Refresh();
@@ -194,6 +196,19 @@ bool BasicServer<B>::WantsSweep(uint64_t timeout_ns) {
   attention_ = false;
   quiet_turns_ = 0;
   return true;
+}
+
+// More than what the turn was to wait for, and a little, this process did not run, or did not turn.
+// Reads the clock only where somebody's time is running.
+template <Backend B>
+void BasicServer<B>::NoteAbsence(uint64_t wait_ns) {
+  if (!table_.HasDeadlines() && blocked_bytes_ == 0) {
+    turned_ns_ = 0;
+    return;
+  }
+  const uint64_t now_ns = backend_->NowNs(), last_ns = std::exchange(turned_ns_, now_ns);
+  const uint64_t absent_ns = now_ns - last_ns - std::min(now_ns - last_ns, wait_ns);
+  if (last_ns != 0 && absent_ns > kAbsenceNs) table_.ForgiveAbsence(last_ns, absent_ns);
 }
 
 template <Backend B>
@@ -242,7 +257,7 @@ void BasicServer<B>::EndDrains() {
     Session& session = table_.at(slot);
     if (session.state != SessionState::kDraining) continue;
     const bool over = table_.OwnDone(session) && FinishedAndDelivered(session);
-    if (over || now_ns >= session.deadline_ns) Close(slot);
+    if (over || table_.DrainIsOver(session, now_ns)) Close(slot);
   }
 }
 

@@ -86,7 +86,7 @@ struct SessionExtra {
 
 enum class SessionState : uint8_t {
   kFree,
-  kGreeting,    // has yet to say HELLO, which is required; deadline_ns says until when
+  kGreeting,    // has yet to say HELLO, which is required, in time
   kLive,        // served from the log
   kCatchingUp,  // served from the catch-up source; its cursor means nothing
   kDraining,    // cut: gets the pieces of its drain, then the end of its stream
@@ -99,7 +99,7 @@ struct Session {
 
   uint64_t cursor = 0;
   uint64_t counted_from = 0;  // frames before this number are in the table's count, or not its own
-  uint64_t deadline_ns = 0;   // kGreeting, kDraining: until when
+  uint64_t since_ns = 0;      // kGreeting, kDraining: since when
   uint64_t stalled_cursor = 0, stalled_since_ns = 0;  // kWait: no progress from here, since then
   std::unique_ptr<SessionExtra> extra;
   std::array<uint8_t, 16> peer_ip{};  // IPv4 in the first four

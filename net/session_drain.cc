@@ -32,7 +32,7 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
   own.insert(own.end(), tail.begin(), tail.end());
   AddOwn(std::move(own), &extra.drain);
   session.state = SessionState::kDraining;
-  session.deadline_ns = now_ns + uint64_t{options_.drain_ms} * 1'000'000;
+  session.since_ns = now_ns;
   ++draining_;
 }
 

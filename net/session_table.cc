@@ -104,9 +104,9 @@ size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer, uint64_t
   }
   if (options_.require_hello) {
     session.state = SessionState::kGreeting;
-    session.deadline_ns = now_ns + uint64_t{options_.hello_timeout_ms} * 1'000'000;
+    session.since_ns = now_ns;
     ++greeting_;
-    NeedTimer(session.deadline_ns);
+    NeedTimer(now_ns + uint64_t{options_.hello_timeout_ms} * 1'000'000);
   } else {
     StartLive(session);
   }

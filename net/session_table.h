@@ -93,6 +93,14 @@ class SessionTable {
   uint64_t timer_ns() const { return timer_ns_; }
   void RestartTimer() { timer_ns_ = kForeverNs; }
   std::string OnTimer(Session& session, uint64_t now_ns);
+  // Whether anybody has so much time for something, and no more.
+  bool HasDeadlines() const { return timer_ns_ != kForeverNs || draining_ != 0; }
+  // Since from_ns this process stood still for absent_ns. Of the time that anybody has for
+  // something, that counts as a third at most: who waited for this process is served first.
+  void ForgiveAbsence(uint64_t from_ns, uint64_t absent_ns);
+  bool DrainIsOver(const Session& session, uint64_t now_ns) const {
+    return now_ns - session.since_ns >= uint64_t{options_.drain_ms} * 1'000'000;
+  }
 
   // Looks at every cursor: limit(), min_lag, whether all is sent.
   void Refresh();

@@ -13,8 +13,9 @@ constexpr uint64_t kNsPerMs = 1'000'000, kNsPerSecond = 1'000'000'000;
 
 std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
   if (session.state == SessionState::kGreeting) {
-    if (now_ns < session.deadline_ns) {
-      NeedTimer(session.deadline_ns);
+    const uint64_t due_ns = session.since_ns + options_.hello_timeout_ms * kNsPerMs;
+    if (now_ns < due_ns) {
+      NeedTimer(due_ns);
       return {};
     }
     ++stats_.clients_timed_out;
@@ -29,6 +30,26 @@ std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
   if (session.state == SessionState::kCatchingUp) WatchCatchUp(session, now_ns);
   if (session.extra->heartbeat_ms != 0) Beat(session, now_ns);
   return {};
+}
+
+void SessionTable::ForgiveAbsence(uint64_t from_ns, uint64_t absent_ns) {
+  const auto forgive = [&](uint64_t* since_ns, uint64_t limit_ms) {
+    if (*since_ns == 0 || *since_ns > from_ns) return;
+    *since_ns += absent_ns - std::min(absent_ns, limit_ms * kNsPerMs / 3);
+  };
+  for (Session& session : sessions_) {
+    if (session.state == SessionState::kGreeting) {
+      forgive(&session.since_ns, options_.hello_timeout_ms);
+    } else if (session.state == SessionState::kDraining) {
+      forgive(&session.since_ns, options_.drain_ms);
+    } else if (session.served()) {
+      forgive(&session.stalled_since_ns, options_.slow_wait_ms);
+      forgive(&session.over_soft_ns, options_.soft_lag_ms);
+      forgive(&session.over_hard_ns, options_.hard_lag_ms);
+      if (session.extra == nullptr) continue;
+      forgive(&session.extra->starved_ns, options_.catch_up_wait_ms);
+    }
+  }
 }
 
 // Asked twice an interval, after a look at the sockets: longer than a third of its patience between

@@ -32,6 +32,8 @@ enum class SlowClientPolicy : uint8_t {
   kCatchUp,  // it gets what it has not from ServerOptions::catch_up, until the log has it again
 };
 
+// Of the times below, in which a client or a source has to do something, the time in which this
+// process stood still or did not call the server counts as a third at most.
 struct ServerOptions {
   std::string address = "127.0.0.1";  // IPv4 or IPv6 text; "0.0.0.0" or "::" for all
   uint16_t port = 0;                  // 0: any free one, see port()
