@@ -50,7 +50,9 @@ class BasicServer {
  public:
   // `listener` listens. The backend is for this server alone.
   static Result<std::unique_ptr<BasicServer>> Create(std::unique_ptr<B> backend, UniqueFd listener,
-                                                     ServerOptions options);
+                                                     ServerOptions options) {
+    return Create(std::move(backend), std::move(listener), std::move(options), SharedPart{});
+  }
   // One of several over a log that another thread writes: each turn takes over what is there, and
   // nobody calls Broadcast or BeginEpoch. It accepts if there is a listener.
   static Result<std::unique_ptr<BasicServer>> Create(std::unique_ptr<B> backend, UniqueFd listener,
@@ -192,6 +194,7 @@ class BasicServer {
 
 }  // namespace ombus::net
 
-#include "net/basic_server_inl.h"  // IWYU pragma: export
+#include "net/basic_server_accept_inl.h"  // IWYU pragma: export
+#include "net/basic_server_inl.h"         // IWYU pragma: export
 
 #endif  // OMBUS_NET_BASIC_SERVER_H_
