@@ -17,6 +17,7 @@ struct Outside {
 };
 constexpr Outside kOutside[] = {
     {"ring/fence.h", "what FullFence and AcquireFence are; their callers are tried"},
+    {"ring/producers_created.cc", "within one process; [superseded] is taken by the C API"},
     {"ring/ring_snapshot.cc", "an observer, which nothing depends on"},
     {"ring/shared_mapping.cc", "within one process; [mapping] has a test with ThreadSanitizer"},
 };
