@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -47,6 +48,10 @@ class RelayOn final : public Relay {
         start_note_(std::move(note)) {}
 
   Status Run() override {
+    if (run_.exchange(true, std::memory_order_relaxed)) {
+      return Status(StatusCode::kInvalidArgument,
+                    "relay run: EINVAL; it runs or has run already: create another");
+    }
     Status status = Start();
     while (status.ok() && !ended_ && !wake_->interrupted()) {
       status = feed_.attached() ? RelayTurn() : AttachTurn();
@@ -329,6 +334,7 @@ class RelayOn final : public Relay {
   }
 
   const RelayOptions options_;
+  std::atomic<bool> run_{false};         // once
   const std::unique_ptr<WakeSet> wake_;  // outlives the server, which watches it
   const std::unique_ptr<S> server_;
   StreamFeed feed_;

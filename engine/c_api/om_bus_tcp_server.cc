@@ -1,4 +1,6 @@
 // The server's side of ombus/om_bus_tcp.h.
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -75,8 +77,11 @@ int Create(const OmBusTcpServerConfig& config, OmBusTcpServer** out) {
   options.backend = *backend;
   auto server = ombus::Server::Create(options);
   if (!server.ok()) return ombus::engine::SocketError(server.status(), OM_ERR_BUS_TCP_BIND);
-  *out = new OmBusTcpServer{
-      std::move(*server), options.client_lag_bytes_max, TurnsMax(options.max_clients), {}};
+  *out = new OmBusTcpServer{std::move(*server),
+                            options.client_lag_bytes_max,
+                            TurnsMax(options.max_clients),
+                            getpid(),
+                            {}};
   return 0;
 }
 
@@ -146,6 +151,8 @@ void om_bus_tcp_server_stats(const OmBusTcpServer* server, OmBusTcpServerStats* 
 
 void om_bus_tcp_server_destroy(OmBusTcpServer* server) {
   if (server == nullptr) return;
+  // A forked child's copy: clients and rings are the parent's, and closing would reach them.
+  if (getpid() != server->creator) return;
   (void)server->guard.Run([&] { server->server->Shutdown(kDestroyNs); });
   delete server;
 }

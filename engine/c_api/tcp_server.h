@@ -5,6 +5,8 @@
 #ifndef OMBUS_ENGINE_C_API_TCP_SERVER_H_
 #define OMBUS_ENGINE_C_API_TCP_SERVER_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 
@@ -16,6 +18,7 @@ struct OmBusTcpServer {
   std::unique_ptr<ombus::Server> server;
   uint64_t lag_max;    // bytes
   uint32_t turns_max;  // of the back end, in one poll_io
+  pid_t creator;
   ombus::engine::MemoryFailStop guard = {};
 };
 

@@ -257,6 +257,31 @@ static void sixty_four_by_default(void) {
   om_bus_tcp_server_destroy(server);
 }
 
+static OmBusTcpServer* inherited;
+
+static int destroy_inherited(int tell_fd) {
+  om_bus_tcp_server_destroy(inherited);
+  return write(tell_fd, "", 1) == 1 ? 0 : 1;
+}
+
+static void a_child_that_destroys_its_copy(void) {
+  inherited = make_server(0, 0);
+  const int fd = raw_connect(om_bus_tcp_server_port(inherited));
+  EXPECT_EQ(om_bus_tcp_server_poll_io(inherited), 0);
+  int child_fd = -1;
+  const int child = start_child(destroy_inherited, &child_fd);
+  EXPECT(await_child(child_fd));
+  EXPECT_EQ(end_child(child, child_fd, false), 0);
+  EXPECT(raw_is_quiet(fd));
+  EXPECT_EQ(om_bus_tcp_server_broadcast(inherited, 1, 1, "more", 4), 0);
+  EXPECT_EQ(om_bus_tcp_server_poll_io(inherited), 0);
+  EXPECT_EQ(om_bus_tcp_server_client_count(inherited), 1);
+  unsigned char got[20];
+  EXPECT(raw_receive(fd, got, sizeof got));
+  close(fd);
+  om_bus_tcp_server_destroy(inherited);
+}
+
 static void destroy_ends_streams(void) {
   OmBusTcpServer* server = make_server(0, 0);
   const int fd = raw_connect(om_bus_tcp_server_port(server));
@@ -285,5 +310,6 @@ const Check kServerChecks[] = {
     {"records of any size are taken when nobody listens", broadcast_without_clients},
     {"the client beyond max_clients is closed on accept", over_max_clients},
     {"64 clients are served by default", sixty_four_by_default},
+    {"a forked child may destroy its copy of a server", a_child_that_destroys_its_copy},
     {"destroy ends the clients' streams, after what was pending", destroy_ends_streams},
     {NULL, NULL}};

@@ -187,6 +187,8 @@ static void a_relay_stops_when_asked_to_from_another_thread(void) {
   pthread_join(self.thread, NULL);
   CHECK_EQ(self.status, OMBUS_OK);
   CHECK_EQ(self.error.code, OMBUS_OK);
+  CHECK_EQ(ombus_relay_run(self.relay, &error), OMBUS_INVALID_ARGUMENT);  // once
+  CHECK_SAYS(error.message, "create another");
   ombus_relay_destroy(self.relay);
 }
 

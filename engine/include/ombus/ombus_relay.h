@@ -93,9 +93,9 @@ OMBUS_API void ombus_relay_options_init(ombus_relay_options* options, size_t siz
 OMBUS_API ombus_relay* ombus_relay_create(const ombus_relay_options* options,
                                           ombus_error* error) OMBUS_NOEXCEPT OMBUS_MUST_USE;
 
-// Until stop, the end of the stream (EXIT) or an error that cannot be healed; once. Before it
-// returns, it lets go of the ring, gives the clients flush_ms to take what is pending, and closes
-// them.
+// Until stop, the end of the stream (EXIT) or an error that cannot be healed; once, after
+// that INVALID_ARGUMENT. Before it returns, it lets go of the ring, gives the clients flush_ms to
+// take what is pending, and closes them.
 OMBUS_API ombus_status ombus_relay_run(ombus_relay* relay, ombus_error* error) OMBUS_NOEXCEPT;
 
 // Asks run to flush and return. Any thread; async-signal-safe.

@@ -88,9 +88,9 @@ class OMBUS_API Relay {
   static Result<std::unique_ptr<Relay>> Create(const RelayOptions& options);
   virtual ~Relay() = default;
 
-  // Until Stop, the end of the stream (kExit) or an error that cannot be healed; once. Before it
-  // returns, it lets go of the ring, gives the clients flush_ms to take what is pending, and closes
-  // them.
+  // Until Stop, the end of the stream (kExit) or an error that cannot be healed; once, after
+  // that kInvalidArgument. Before it returns, it lets go of the ring, gives the clients flush_ms to
+  // take what is pending, and closes them.
   virtual Status Run() = 0;
   // Asks Run to flush and return. Async-signal-safe.
   virtual void Stop() = 0;
