@@ -5,7 +5,7 @@
 //
 // Open file description locks (Linux 3.15, fcntl(2) F_OFD_SETLK) and not the older process locks:
 // two handles of one process exclude each other, and closing some other descriptor of the object
-// drops nothing. A child of fork without exec shares the description, hence keeps the lock.
+// drops nothing. A child of fork would share the description, hence keep the lock: fork_guard.h.
 //
 // Threads: any. Cost: one system call, about 0.3 µs.
 #ifndef OMBUS_RING_BYTE_LOCK_H_

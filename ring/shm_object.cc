@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "ring/base/above_stdio.h"
+#include "ring/fork_guard.h"
 #include "ring/geometry.h"
 #include "ring/memory_tuning.h"
 #include "ring/shared_mapping.h"
@@ -107,7 +108,7 @@ ShmObject& ShmObject::operator=(ShmObject&& other) noexcept {
 
 ShmObject::~ShmObject() {
   Unmap();
-  if (fd_ >= 0) close(fd_);
+  if (fd_ >= 0) ForkGuard().Close(fd_);
 }
 
 Result<ShmObject> ShmObject::Open(const std::string& name, Access access) {
@@ -127,7 +128,11 @@ Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, in
   ShmObject object;
   object.name_ = name;
   object.access_ = access;
-  object.fd_ = AboveStdio(OpenNamed(name, flags, mode));  // close-on-exec by itself
+  {
+    ForkGuard guard;
+    object.fd_ = AboveStdio(OpenNamed(name, flags, mode));  // close-on-exec by itself
+    guard.KeepFromChildren(object.fd_);
+  }
   if (object.fd_ < 0) {
     const int error = errno == EINVAL ? EISDIR : errno;  // shm_open's word for a directory
     return SystemError(is_path ? "open" : "shm_open", name, error);
@@ -196,14 +201,20 @@ Status ShmObject::Map(uint64_t bytes) {
   const int protection = access_ == Access::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
   // Populated: the memory is there already, and the hot path shall not take the page faults.
   const int flags = MAP_SHARED | MAP_POPULATE;
+  // A mapping keeps the description that it was made through, with its locks, and a child of fork
+  // inherits the mapping: so through another one. If the name has gone to another object by now,
+  // whoever maps this one will not have it for long.
+  const int other = OpenAgain(access_ == Access::kRead ? O_RDONLY : O_RDWR);
   // Huge pages of a hugetlbfs the kernel aligns itself.
   const bool align = bytes >= kHugePageBytes && !OnHugePages();
   std::byte* place = align ? FindAlignedPlace(bytes) : nullptr;
-  void* memory =
-      mmap(place, bytes, protection, place == nullptr ? flags : flags | MAP_FIXED, fd_, 0);
+  void* memory = mmap(place, bytes, protection, place == nullptr ? flags : flags | MAP_FIXED,
+                      other >= 0 ? other : fd_, 0);
+  const int error = errno;
+  if (other >= 0) close(other);
   if (memory == MAP_FAILED) {
     if (place != nullptr) munmap(place, bytes);
-    return SystemError("mmap", name_, errno, "lower capacity, or raise the limit (ulimit -v)");
+    return SystemError("mmap", name_, error, "lower capacity, or raise the limit (ulimit -v)");
   }
   memory_ = static_cast<std::byte*>(memory);
   if (shared) OfferMapping(object, memory_);
@@ -215,13 +226,19 @@ void ShmObject::Unmap() {
   memory_ = nullptr;
 }
 
-bool ShmObject::OwnsName() const {
-  const int fd = OpenNamed(name_, O_RDONLY, 0);
-  if (fd < 0) return false;
+int ShmObject::OpenAgain(int flags) const {
+  const int fd = OpenNamed(name_, flags, 0);
+  if (fd < 0) return -1;
   struct stat info = {};
-  const bool same = fstat(fd, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_;
+  if (fstat(fd, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_) return fd;
   close(fd);
-  return same;
+  return -1;
+}
+
+bool ShmObject::OwnsName() const {
+  const int fd = OpenAgain(O_RDONLY);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
 }
 
 void ShmObject::Unlink() const {

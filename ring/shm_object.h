@@ -1,5 +1,6 @@
 // ShmObject: an open POSIX shared-memory object and its mapping. Every handle has its own open file
-// description, since that is what owns the byte locks. A name with more than one slash is the path
+// description, since that is what owns the byte locks; the mapping has another, and a child of fork
+// gets only that one (fork_guard.h). A name with more than one slash is the path
 // of a file, on a hugetlbfs or a tmpfs of one's own.
 //
 // Threads: one at a time. Not for: what is inside; see geometry.h and ombus/ring_layout.h.
@@ -64,6 +65,8 @@ class ShmObject {
  private:
   static Result<ShmObject> OpenWith(const std::string& name, Access access, int flags, mode_t mode);
   void Unmap();
+  // Another description of this object, the caller's to close. -1 if its name does not lead to it.
+  int OpenAgain(int flags) const;
 
   std::string name_;
   int fd_ = -1;

@@ -11,8 +11,9 @@
 // ombus/ombus.h or the C++ API.
 //
 // Threads: one thread at a time uses a stream, and one an endpoint; different handles are
-// independent. Handles do not survive fork: the child opens its own. No call starts a thread or
-// handles a signal, and none made for each record takes a lock. Strings passed in are copied.
+// independent. Handles do not survive fork: the child opens its own, and keeps none of its parent's
+// alive; so become a daemon first, then create and open. No call starts a thread or handles a
+// signal, and none made for each record takes a lock. Strings passed in are copied.
 //
 // Errors: 0 or more is well, below zero a code of om_bus_error.h. A missing argument is
 // OM_ERR_BUS_INIT.
@@ -63,7 +64,8 @@ typedef struct OmBusStreamConfig {
   uint32_t max_consumers;   // 1…1024; 0: 8
   uint32_t flags;           // OM_BUS_FLAG_…
   uint64_t staleness_ns;    // a consumer that blocks the ring and polls nothing for so long no
-                            // longer holds the producer back; 0: it does for ever while it lives
+                            // longer holds the producer back; counted from when the ring is found
+                            // full; 0: it does for ever while it lives
   OmBusBackpressureCb backpressure_cb;
   void* backpressure_ctx;
 } OmBusStreamConfig;

@@ -1,0 +1,34 @@
+// Descriptors that a child of fork does not inherit. A byte lock lasts as long as any process has
+// the open file description that it was taken through (see byte_lock.h), and a child made by fork
+// shares its parent's: it would keep the name of a producer that was killed, and the place of a
+// consumer, for as long as it lives. So in the child, before fork returns there, each descriptor
+// that is kept from children becomes one that leads nowhere and that nothing can be locked through.
+// Its number stays taken until the child closes it.
+//
+// Kept for the whole process: a bit for each descriptor, and a mutex that fork takes. Not for
+// children made without fork(3), that is by the bare system call or _Fork: those keep the locks.
+//
+// Threads: any. Cost: for opening and closing alone; fork in a program that keeps n of them makes
+// 2 + n system calls more.
+#ifndef OMBUS_RING_FORK_GUARD_H_
+#define OMBUS_RING_FORK_GUARD_H_
+
+namespace ombus {
+
+// While there is one, no thread of this process forks.
+class ForkGuard {
+ public:
+  ForkGuard();
+  ~ForkGuard();
+  ForkGuard(const ForkGuard&) = delete;
+  ForkGuard& operator=(const ForkGuard&) = delete;
+
+  // For one that was opened under this guard. Beyond 2^20, and below zero, nothing happens.
+  void KeepFromChildren(int fd);
+  // Closes it, kept or not.
+  void Close(int fd);
+};
+
+}  // namespace ombus
+
+#endif  // OMBUS_RING_FORK_GUARD_H_
