@@ -2,30 +2,34 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <mutex>
 
 namespace ombus {
 namespace {
 
-constexpr int kKeptMax = 1 << 20;  // the kernel's own bound, unless fs.nr_open was raised
-constexpr int kBits = 64;
+constexpr int kKeptMax = 1 << 16;  // far beyond the usual limit of descriptors
 
+// By descriptor, the inode that it leads to; 0: not kept. Untouched pages cost none.
 constinit std::mutex guard;
-constinit uint64_t kept[kKeptMax / kBits];  // a bit for each descriptor; untouched pages cost none
-constinit int words_used = 0;
+constinit ino_t kept[kKeptMax];
+constinit int used = 0;  // none is kept from here on
 
-// The guard's whole set is in order: the forking thread has it. A child that has no descriptor
+ino_t InodeOf(int fd) {
+  struct stat info = {};
+  return fstat(fd, &info) == 0 ? info.st_ino : 0;
+}
+
+// All is in order here: the forking thread has the guard. A number that the program has closed
+// behind our back and had again for something else is left alone. A child that has no descriptor
 // left to put in their place goes on with what it inherited.
 void GiveUpInChild() {
-  const int nowhere = words_used > 0 ? open("/", O_PATH | O_CLOEXEC) : -1;
-  for (int word = 0; nowhere >= 0 && word < words_used; ++word) {
-    for (int bit = 0; bit < kBits; ++bit) {
-      if ((kept[word] >> bit & 1) != 0) (void)dup3(nowhere, word * kBits + bit, O_CLOEXEC);
-    }
+  const int nowhere = used > 0 ? open("/", O_PATH | O_CLOEXEC) : -1;
+  for (int fd = 0; nowhere >= 0 && fd < used; ++fd) {
+    if (kept[fd] != 0 && InodeOf(fd) == kept[fd]) (void)dup3(nowhere, fd, O_CLOEXEC);
   }
   if (nowhere >= 0) close(nowhere);
   guard.unlock();
@@ -43,12 +47,12 @@ ForkGuard::~ForkGuard() { guard.unlock(); }
 
 void ForkGuard::KeepFromChildren(int fd) {
   if (fd < 0 || fd >= kKeptMax) return;
-  kept[fd / kBits] |= uint64_t{1} << fd % kBits;
-  words_used = std::max(words_used, fd / kBits + 1);
+  kept[fd] = InodeOf(fd);
+  used = std::max(used, fd + 1);
 }
 
 void ForkGuard::Close(int fd) {
-  if (fd >= 0 && fd < kKeptMax) kept[fd / kBits] &= ~(uint64_t{1} << fd % kBits);
+  if (fd >= 0 && fd < kKeptMax) kept[fd] = 0;
   close(fd);
 }
 

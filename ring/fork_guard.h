@@ -5,11 +5,11 @@
 // that is kept from children becomes one that leads nowhere and that nothing can be locked through.
 // Its number stays taken until the child closes it.
 //
-// Kept for the whole process: a bit for each descriptor, and a mutex that fork takes. Not for
+// Kept for the whole process: an inode for each descriptor, and a mutex that fork takes. Not for
 // children made without fork(3), that is by the bare system call or _Fork: those keep the locks.
 //
 // Threads: any. Cost: for opening and closing alone; fork in a program that keeps n of them makes
-// 2 + n system calls more.
+// 2 + 2 n system calls more.
 #ifndef OMBUS_RING_FORK_GUARD_H_
 #define OMBUS_RING_FORK_GUARD_H_
 
@@ -23,7 +23,7 @@ class ForkGuard {
   ForkGuard(const ForkGuard&) = delete;
   ForkGuard& operator=(const ForkGuard&) = delete;
 
-  // For one that was opened under this guard. Beyond 2^20, and below zero, nothing happens.
+  // For one that was opened under this guard. Beyond 2^16, and below zero, nothing happens.
   void KeepFromChildren(int fd);
   // Closes it, kept or not.
   void Close(int fd);

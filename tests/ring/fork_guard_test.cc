@@ -44,6 +44,21 @@ TEST_F(ForkGuardTest, AKeptDescriptorStaysOpenHereAndLeadsNowhereInAChild) {
   close(plain_read);
 }
 
+// As a program does that closes all descriptors, whosever they are.
+TEST_F(ForkGuardTest, ANumberThatIsSomethingElsesByNowIsLeftAlone) {
+  int first_read = -1, other_read = -1;
+  const int kept = OpenPipeEnd(&first_read);
+  const int other = OpenPipeEnd(&other_read);
+  ForkGuard().KeepFromChildren(kept);
+  ASSERT_EQ(dup2(other, kept), kept);
+  ChildProcess child([&](ChildProcess::Parent&) { return write(kept, "", 1) == 1 ? 0 : 1; });
+  EXPECT_EQ(child.Wait(), 0);
+  ForkGuard().Close(kept);
+  close(other);
+  close(first_read);
+  close(other_read);
+}
+
 // Of whoever calls it, with copies of all that one has: lives on until the test ends.
 void ForkOneThatLivesOn(ChildProcess::Parent& parent) {
   if (fork() != 0) return;
