@@ -424,9 +424,9 @@ class SimRun {
     if (testing::Test::HasFatalFailure()) return;
     if (store_ != nullptr) store_->HoldBack(0);
     for (int round = 0; round < 2; ++round) {
-      // Accepting may pause, and completions be many turns late.
+      // Accepting may pause, completions be many turns late, and a turn send a few bytes only.
       int quiet_turns = 0;
-      for (int step = 0; step < 50'000 && quiet_turns < 50; ++step) {
+      for (int step = 0; step < 500'000 && quiet_turns < 50; ++step) {
         const bool all = BroadcastMade(0);
         ASSERT_NO_FATAL_FAILURE(TurnAll());
         for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
