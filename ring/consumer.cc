@@ -112,12 +112,14 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   plain_size_end_ = seal_ == nullptr ? payload_max_ + 1 : 0;
   epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);
-  line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+  line_->pid.store(0,
+                   std::memory_order_relaxed);  // it holds the producer back before it has joined
   if (options.start == ConsumerStart::kEpochStart) {
     JoinAtEpochStart();
   } else {
     Join();
   }
+  line_->pid.store(static_cast<uint32_t>(getpid()), std::memory_order_release);  // [joined]
   view_ = live_;
 }
 

@@ -345,7 +345,9 @@ void Producer::Close() {
 uint32_t Producer::live_consumers() const {
   uint32_t live = 0;
   for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
-    if (LineHoldsBack(cold_->line(i).control.load(std::memory_order_relaxed))) ++live;
+    const ConsumerLine& line = cold_->line(i);
+    if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;  // [join]
+    if (line.pid.load(std::memory_order_acquire) != 0) ++live;                   // [joined]
   }
   return live;
 }

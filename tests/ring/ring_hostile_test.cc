@@ -288,6 +288,18 @@ TEST_F(RingHostileTest, AReaderThatWasLappedUnnoticedGoesOnAtTheHead) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
 }
 
+// It holds the producer back from before it knows where it will read: what is published meanwhile
+// may not be for it.
+TEST_F(RingHostileTest, WhoHasNotJoinedYetIsNotCounted) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer({.consumer_index = 0});
+  RawObject raw(name_.str());
+  EXPECT_EQ(raw.line(0).pid, static_cast<uint32_t>(getpid()));
+  EXPECT_EQ(producer->live_consumers(), 1u);
+  raw.line(0).pid = 0;
+  EXPECT_EQ(producer->live_consumers(), 0u);
+}
+
 TEST_F(RingHostileTest, ForgedTailsNeitherStopNorLapTheProducerForGood) {
   auto producer = MakeProducer({.capacity = 8});
   RawObject raw(name_.str());

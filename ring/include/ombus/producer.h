@@ -106,7 +106,8 @@ class OMBUS_API Producer {
   uint64_t head() const { return head_; }  // next position
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
-  uint32_t live_consumers() const;                       // scans the lines
+  // Who gets all that is published from now on, or is told. Scans the lines.
+  uint32_t live_consumers() const;
   uint64_t min_tail() const;   // the slowest live consumer's, else head(); scans the lines
   uint64_t evictions() const;  // how many times this handle has evicted a consumer
   // Whether another producer owns the stream now: nobody would read what is published here.

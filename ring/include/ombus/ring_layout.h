@@ -104,7 +104,7 @@ struct alignas(64) ConsumerLine {
   std::atomic<uint64_t> tail;     // the consumer's next position, stored late
   std::atomic<uint64_t> control;  // generation << 2 | LineState
   std::atomic<uint64_t> wal_seq;  // last sequence read, stored with the tail
-  std::atomic<uint32_t> pid;
+  std::atomic<uint32_t> pid;      // 0 from when the line is taken until its consumer has joined
   std::atomic<uint32_t> reserved;
   std::atomic<uint64_t> evict_position;  // the producer's head when it evicted this line
 };
