@@ -2,16 +2,14 @@
 // in the middle of serving; there with the first allocation, with the second, and so on. The relay
 // ends with the cause, the clients of the other thread get all that was broadcast, and nothing is
 // left: no thread, no descriptor, no memory.
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 
 #include <atomic>
-#include <cstdlib>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <new>
 #include <string>
 #include <thread>
 
@@ -19,15 +17,17 @@
 #include "net/frame.h"
 #include "ombus/relay.h"
 #include "tests/engine/engine_test_stream.h"
+#include "tests/engine/refusing_memory.h"
 #include "tests/engine/tcp_reader.h"
 #include "tests/net/raw_peer.h"
 
+namespace ombus {
 namespace {
 
 constexpr int64_t kNone = INT64_MAX;
 std::atomic<int64_t> granted_before_refusal{kNone};  // to the second egress thread; then no more
-std::atomic<uint64_t> refusals{0};
-std::atomic<int64_t> blocks{0};  // not yet freed
+
+}  // namespace
 
 bool IsRefused() {
   if (granted_before_refusal.load() == kNone) return false;
@@ -36,50 +36,7 @@ bool IsRefused() {
   return std::strcmp(name, "ombus-egress-1") == 0 && granted_before_refusal.fetch_sub(1) <= 0;
 }
 
-void* Allocate(size_t size, size_t alignment) {
-  if (IsRefused()) {
-    ++refusals;
-    throw std::bad_alloc();
-  }
-  void* memory =
-      alignment <= alignof(std::max_align_t)
-          ? std::malloc(size)
-          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  ++blocks;
-  return memory;
-}
-
-void Free(void* memory) {
-  if (memory == nullptr) return;
-  --blocks;
-  std::free(memory);
-}
-
-}  // namespace
-
-void* operator new(size_t size) { return Allocate(size, 0); }
-void* operator new[](size_t size) { return Allocate(size, 0); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { Free(memory); }
-void operator delete[](void* memory) noexcept { Free(memory); }
-void operator delete(void* memory, size_t) noexcept { Free(memory); }
-void operator delete[](void* memory, size_t) noexcept { Free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { Free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { Free(memory); }
-
-namespace ombus {
 namespace {
-
-int EntriesOf(const char* path) {
-  int count = 0;
-  DIR* folder = opendir(path);
-  while (readdir(folder) != nullptr) ++count;
-  closedir(folder);
-  return count;
-}
 
 enum class Stage : uint8_t { kStart, kFirstClient, kServing };
 

@@ -3,15 +3,12 @@
 // descriptor, no name, no line of a ring that holds its producer back.
 #include "engine/memory_guard.h"
 
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -19,62 +16,31 @@
 #include "ombus/om_bus_relay.h"
 #include "ombus/om_bus_tcp.h"
 #include "ombus/ombus.h"
+#include "tests/engine/refusing_memory.h"
 
+namespace ombus {
 namespace {
 
 constexpr int64_t kNone = INT64_MAX;
 int64_t granted_before_refusal = kNone;  // allocations; one thread alone runs here
 bool refuse_all_after = false;
-uint64_t refusals = 0;
-int64_t blocks = 0;  // not yet freed
-
-void* Allocate(size_t size, size_t alignment) {
-  if (granted_before_refusal != kNone && granted_before_refusal-- <= 0) {
-    if (!refuse_all_after) granted_before_refusal = kNone;
-    ++refusals;
-    throw std::bad_alloc();
-  }
-  void* memory =
-      alignment <= alignof(std::max_align_t)
-          ? std::malloc(size)
-          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) throw std::bad_alloc();
-  ++blocks;
-  return memory;
-}
-
-void Free(void* memory) {
-  if (memory == nullptr) return;
-  --blocks;
-  std::free(memory);
-}
 
 }  // namespace
 
-void* operator new(size_t size) { return Allocate(size, 0); }
-void* operator new[](size_t size) { return Allocate(size, 0); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<size_t>(alignment));
+bool IsRefused() {
+  if (granted_before_refusal == kNone || granted_before_refusal-- > 0) return false;
+  if (!refuse_all_after) granted_before_refusal = kNone;
+  return true;
 }
-void operator delete(void* memory) noexcept { Free(memory); }
-void operator delete[](void* memory) noexcept { Free(memory); }
-void operator delete(void* memory, size_t) noexcept { Free(memory); }
-void operator delete[](void* memory, size_t) noexcept { Free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { Free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { Free(memory); }
+
+}  // namespace ombus
 
 namespace ombus::engine {
 namespace {
 
 std::string Name() { return "/ombus-no-memory-" + std::to_string(getpid()); }
 
-int OpenDescriptors() {
-  int count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder) != nullptr) ++count;
-  closedir(folder);
-  return count;
-}
+int OpenDescriptors() { return EntriesOf("/proc/self/fd"); }
 
 // Runs scene() with its first allocation refused, then with its second, until none is left; then
 // the same with all that follow refused as well. Returns how many there were.
