@@ -147,13 +147,14 @@ void BasicClient<B>::DriveConnected(uint64_t wait_ns) {
   if (!receiving_) {
     const std::span<std::byte> room = stream_.Compact();
     const int32_t received = backend_->ReceiveNow(socket_, room);
-    if (received == -EAGAIN) {
-      WatchWelcome();
-    } else {
+    if (received != -EAGAIN) {
       OnReceived(received);
+      return Watch();
     }
-    // A busy poll is this one system call.
-    if (received != -EAGAIN || wait_ns == 0) return Watch();
+    if (wait_ns == 0) {  // a busy poll is this one system call
+      WatchWelcome();
+      return Watch();
+    }
     receiving_ = true;
     backend_->ReceiveInto(socket_, room, connection_);
   }

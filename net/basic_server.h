@@ -108,6 +108,7 @@ class BasicServer {
   uint32_t client_count() const { return table_.live(); }
   uint32_t connected() const { return table_.connected(); }
   uint64_t heartbeats_received() const { return table_.heartbeats_received(); }
+  uint64_t busy_turns() const { return table_.turns(); }
   uint16_t port() const { return port_; }
   const char* backend_name() const { return backend_->name(); }
   uint64_t NowNs() { return backend_->NowNs(); }

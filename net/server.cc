@@ -49,6 +49,7 @@ class ServerOn final : public Server {
   uint16_t port() const override { return server_->port(); }
   const char* backend_name() const override { return server_->backend_name(); }
   uint64_t heartbeats_received() const override { return server_->heartbeats_received(); }
+  uint64_t busy_turns() const override { return server_->busy_turns(); }
   ServerStats stats() const override { return server_->stats(); }
   std::vector<ServerEvent> TakeEvents() override { return server_->TakeEvents(); }
 

@@ -50,6 +50,7 @@ class SessionTable {
   uint32_t connected() const { return live_ + greeting_; }  // who is neither draining nor closing
   Admission& admission() { return *admission_; }
   uint64_t heartbeats_received() const { return heartbeats_received_; }
+  uint64_t turns() const { return stats_.turns; }
   size_t slots() const { return sessions_.size(); }
   Session& at(size_t slot) { return sessions_[slot]; }
   ServerStats& counters() { return stats_; }

@@ -88,9 +88,9 @@ int Create(const OmBusTcpServerConfig& config, OmBusTcpServer** out) {
 // Until a turn finds nothing to do.
 int PollIo(ombus::Server& server, uint32_t turns_max) {
   for (uint32_t turn = 0; turn < turns_max; ++turn) {
-    const uint64_t before = server.stats().turns;
+    const uint64_t before = server.busy_turns();
     if (!server.PollIo(0).ok()) return OM_ERR_BUS_TCP_IO;
-    if (server.stats().turns == before) break;
+    if (server.busy_turns() == before) break;
   }
   (void)server.TakeEvents();
   return 0;

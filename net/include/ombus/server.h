@@ -168,6 +168,8 @@ class OMBUS_API Server {
   virtual ServerStats stats() const = 0;
   // Heartbeats received from all clients so far: a look at a counter, for who waits for an answer.
   virtual uint64_t heartbeats_received() const = 0;
+  // The turns of stats(), which walks over frames for each client: a look at a counter as well.
+  virtual uint64_t busy_turns() const = 0;
   // Since the last call. The latest 256 are kept; how many were pushed out is told first.
   virtual std::vector<ServerEvent> TakeEvents() = 0;
 };
