@@ -69,6 +69,7 @@ struct SessionExtra {
   Gap skip;
   uint64_t skip_epoch = 0, skip_bytes = 0;
   size_t gap_at = kNoGap, gap_bytes = 0;
+  bool warning_waits = false;  // over the soft mark: in own
   // kCatchingUp: the first sequence it still lacks, and in which epoch that counts: its number, and
   // its name, since one without a record may yet be replaced.
   uint64_t catch_epoch = 0, catch_name = 0, catch_next = 0;

@@ -73,11 +73,12 @@ void SessionTable::CheckMarks(uint64_t now_ns) {
   }
 }
 
-// Once, until it has come back below the mark.
+// Once, until it has come back below the mark and has taken the warning before.
 void SessionTable::Warn(Session& session) {
   session.warned = true;
+  if (std::exchange(Extra(session).warning_waits, true)) return;
   TellOf(ServerEvent::Kind::kClientSlow, session, "slow: warned, over the soft mark");
-  AppendWarning(&Extra(session).own, log_.head() - session.cursor);
+  AppendWarning(&session.extra->own, log_.head() - session.cursor);
 }
 
 void SessionTable::AppendWarning(std::vector<std::byte>* to, uint64_t pending_bytes) {
@@ -134,11 +135,10 @@ void SessionTable::Skip(Session& session, const std::string& why) {
   const uint64_t epoch = epochs_.NumberAt(next.position);
   const uint64_t to = EndOf(epoch).last_wal_seq;
   TakeBackGap(extra);
-  if (session.said_hello && !extra.hello_waits && extra.epochs_told <= epoch) {
-    // What is missing is of an epoch that it has yet to be told of.
-    if (extra.skip_waits) TellSkip(session);
-    TellEpoch(session);
-  }
+  // What is missing may be of an epoch that it has yet to be told of. Where a gap still waits no
+  // record of that epoch was sent, and the next record's WELCOME and GAP will say so.
+  const bool tell = session.said_hello && !extra.hello_waits && !extra.skip_waits;
+  if (tell && extra.epochs_told <= epoch) TellEpoch(session);
   if (!extra.skip_waits) {
     extra.skip = {log_.WalSeqAt(next.position), to, static_cast<uint32_t>(GapReason::kSkipped)};
     extra.skip_epoch = epoch;

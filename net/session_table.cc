@@ -184,6 +184,7 @@ void SessionTable::ForgetOwn(SessionExtra& extra) {
   extra.own_sent = 0;
   extra.own_first = false;
   extra.gap_at = kNoGap;
+  extra.warning_waits = false;
   extra.hellos_unanswered = 0;
 }
 

@@ -50,6 +50,50 @@ TEST_F(SessionEpochTest, TellsThatAnEpochIsMissingOfWhichAllWasSkippedUpToTheNex
   EXPECT_EQ(Turn(slot), "G2-3 W9 G0-0 1 2 ");
 }
 
+TEST_F(SessionEpochTest, CostsTheSameHoweverManyEpochsAClientSkipsThatTakesNothing) {
+  Make({.client_lag_bytes_max = kLagMax,
+        .slow_client_policy = SlowClientPolicy::kSkip,
+        .soft_lag_bytes = 1000,
+        .epoch = 7});
+  const size_t slot = Join(Hello{});
+  Broadcast(1, 1);
+  EXPECT_EQ(Turn(slot), "W7 1 ");
+  Broadcast(2, 4);
+  size_t most = 0;
+  for (uint64_t epoch = 8; epoch < 1000; ++epoch) {
+    table_->BeginEpoch(epoch, /*whole=*/true);
+    for (uint64_t seq = 1; seq <= 10; ++seq) {
+      Broadcast(seq, seq, 1000);
+      table_->CheckMarks(now_ns_);
+    }
+    if (epoch % 3 == 0) (void)table_->NextSend(table_->at(slot));  // its socket is full
+    most = std::max(most, table_->at(slot).extra->own.size());
+  }
+  EXPECT_GT(table_->Stats().slow_client_skips, 900u);
+  EXPECT_LE(most, 200u);
+  table_->BeginEpoch(1000, /*whole=*/true);
+  Broadcast(1, 2);
+  EXPECT_EQ(Turn(slot), "! G2-4 W999 G0-6 7 8 9 10 W1000 1 2 ");
+}
+
+TEST_F(SessionEpochTest, CostsNotMuchMoreWhereTheClientTakesAByteNowAndThen) {
+  Make(
+      {.client_lag_bytes_max = kLagMax, .slow_client_policy = SlowClientPolicy::kSkip, .epoch = 7});
+  const size_t slot = Join(Hello{});
+  size_t most = 0;
+  for (uint64_t epoch = 8; epoch < 3000; ++epoch) {
+    table_->BeginEpoch(epoch, /*whole=*/true);
+    Broadcast(1, 10, 1000);
+    (void)Turn(slot, 1);
+    if (const auto& extra = table_->at(slot).extra) most = std::max(most, extra->own.size());
+  }
+  EXPECT_LE(most, FrameBytes(1000) + 200);  // with the rest of a frame that had begun
+  (void)Turn(slot);
+  table_->BeginEpoch(3000, /*whole=*/true);
+  Broadcast(1, 2);
+  EXPECT_EQ(Turn(slot), "W3000 1 2 ");
+}
+
 TEST_F(SessionEpochTest, TellsAMissingBeginningAlsoBeforeSequenceZero) {
   Make({.epoch = 8});
   Broadcast(0, 2);
