@@ -171,6 +171,8 @@ ombus_status FillServerStats(const ServerStats& from, ombus_server_stats* to) {
 
 }  // namespace ombus::engine
 
-extern "C" void ombus_server_options_init(ombus_server_options* options, size_t size) noexcept {
-  ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes, ombus::engine::Defaults());
+extern "C" ombus_status ombus_server_options_init(ombus_server_options* options,
+                                                  size_t size) noexcept {
+  return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
+                                    ombus::engine::Defaults());
 }

@@ -48,13 +48,19 @@ Status ReadOptions(const char* call, const T* from, uint64_t first, T* to) {
   return Status();
 }
 
-// Gives the caller's struct of `size` bytes its defaults; what this library does not know is 0.
+// Gives the caller's struct of `size` bytes its defaults; what this library does not know is 0. Of
+// a size that cannot be, nothing but that is written, if there is room for it: CheckOptionsSize
+// then refuses it, also for who does not look at the result.
 template <typename T>
-void InitOptions(T* options, size_t size, uint64_t first, const T& defaults) {
-  if (options == nullptr || size < first || size > kCStructBytesMax) return;
-  std::memset(static_cast<void*>(options), 0, size);
-  std::memcpy(static_cast<void*>(options), &defaults, std::min(size, sizeof(T)));
+ombus_status InitOptions(T* options, size_t size, uint64_t first, const T& defaults) {
+  if (options == nullptr || size < sizeof(options->size)) return OMBUS_INVALID_ARGUMENT;
+  const bool credible = size >= first && size <= kCStructBytesMax;
+  if (credible) {
+    std::memset(static_cast<void*>(options), 0, size);
+    std::memcpy(static_cast<void*>(options), &defaults, std::min(size, sizeof(T)));
+  }
   options->size = size;
+  return credible ? OMBUS_OK : OMBUS_INVALID_ARGUMENT;
 }
 
 // Fills the caller's statistics, whose size it has set; what this library does not know is 0.

@@ -94,8 +94,9 @@ using ombus::engine::Of;
 
 extern "C" {
 
-void ombus_client_options_init(ombus_client_options* options, size_t size) noexcept {
-  ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes, ombus::engine::Defaults());
+ombus_status ombus_client_options_init(ombus_client_options* options, size_t size) noexcept {
+  return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
+                                    ombus::engine::Defaults());
 }
 
 ombus_client* ombus_client_connect(const ombus_client_options* options,

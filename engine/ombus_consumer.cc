@@ -83,8 +83,9 @@ using ombus::engine::Of;
 
 extern "C" {
 
-void ombus_consumer_options_init(ombus_consumer_options* options, size_t size) noexcept {
-  ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes, ombus::engine::Defaults());
+ombus_status ombus_consumer_options_init(ombus_consumer_options* options, size_t size) noexcept {
+  return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
+                                    ombus::engine::Defaults());
 }
 
 ombus_consumer* ombus_consumer_open(const ombus_consumer_options* options,

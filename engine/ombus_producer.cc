@@ -88,8 +88,9 @@ using ombus::engine::ToC;
 
 extern "C" {
 
-void ombus_producer_options_init(ombus_producer_options* options, size_t size) noexcept {
-  ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes, ombus::engine::Defaults());
+ombus_status ombus_producer_options_init(ombus_producer_options* options, size_t size) noexcept {
+  return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
+                                    ombus::engine::Defaults());
 }
 
 ombus_producer* ombus_producer_create(const ombus_producer_options* options,

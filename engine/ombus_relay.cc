@@ -139,8 +139,9 @@ using ombus::engine::Of;
 
 extern "C" {
 
-void ombus_relay_options_init(ombus_relay_options* options, size_t size) noexcept {
-  ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes, ombus::engine::Defaults());
+ombus_status ombus_relay_options_init(ombus_relay_options* options, size_t size) noexcept {
+  return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
+                                    ombus::engine::Defaults());
 }
 
 ombus_relay* ombus_relay_create(const ombus_relay_options* options, ombus_error* error) noexcept {

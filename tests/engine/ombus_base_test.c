@@ -106,15 +106,33 @@ static void options_without_a_credible_size_are_refused(void) {
   }
 }
 
-static void an_init_that_was_given_no_room_writes_nothing(void) {
-  ombus_producer_options options;
-  memset(&options, 0x5a, sizeof options);
-  const ombus_producer_options before = options;
-  ombus_producer_options_init(&options, 0);
-  ombus_producer_options_init(&options, 8);
-  ombus_producer_options_init(&options, 1u << 20);
-  CHECK(memcmp(&options, &before, sizeof options) == 0);
-  ombus_producer_options_init(NULL, sizeof options);
+// An init that is given such a size says so, writes no more than there may be room for, and leaves
+// options that their call refuses, too. INIT: its name; CREATE: the call.
+#define CHECK_INIT_SIZES(TYPE, INIT, CREATE)                            \
+  do {                                                                  \
+    const size_t sizes_[] = {0, 7, 8, 16, 4097, 1u << 20};              \
+    for (size_t i_ = 0; i_ < sizeof sizes_ / sizeof *sizes_; ++i_) {    \
+      TYPE options_, before_;                                           \
+      CHECK_EQ(INIT(&options_, sizeof options_), OMBUS_OK);             \
+      before_ = options_;                                               \
+      if (sizes_[i_] >= sizeof before_.size) before_.size = sizes_[i_]; \
+      CHECK_EQ(INIT(&options_, sizes_[i_]), OMBUS_INVALID_ARGUMENT);    \
+      CHECK(memcmp(&options_, &before_, sizeof options_) == 0);         \
+      if (sizes_[i_] < sizeof before_.size) continue;                   \
+      ombus_error error_;                                               \
+      CHECK(CREATE(&options_, &error_) == NULL);                        \
+      CHECK_EQ(error_.code, OMBUS_INVALID_ARGUMENT);                    \
+      CHECK_SAYS(error_.message, "options.size");                       \
+    }                                                                   \
+    CHECK_EQ(INIT(NULL, sizeof(TYPE)), OMBUS_INVALID_ARGUMENT);         \
+  } while (0)
+
+static void an_init_that_is_given_a_size_that_cannot_be_is_an_error(void) {
+  CHECK_INIT_SIZES(ombus_producer_options, ombus_producer_options_init, ombus_producer_create);
+  CHECK_INIT_SIZES(ombus_consumer_options, ombus_consumer_options_init, ombus_consumer_open);
+  CHECK_INIT_SIZES(ombus_server_options, ombus_server_options_init, ombus_server_create);
+  CHECK_INIT_SIZES(ombus_client_options, ombus_client_options_init, ombus_client_connect);
+  CHECK_INIT_SIZES(ombus_relay_options, ombus_relay_options_init, ombus_relay_create);
 }
 
 // A size that is asked for and cannot be had is an error, not the end of the program.
@@ -186,7 +204,7 @@ int main(void) {
   RUN(options_of_a_newer_program_are_taken_if_what_is_new_is_unused);
   RUN(options_of_an_older_program_leave_what_is_newer_at_its_default);
   RUN(options_without_a_credible_size_are_refused);
-  RUN(an_init_that_was_given_no_room_writes_nothing);
+  RUN(an_init_that_is_given_a_size_that_cannot_be_is_an_error);
   RUN(memory_that_runs_out_is_an_error);
   RUN(cursors_are_saved_and_loaded);
   RUN(cursors_without_a_path_are_refused);

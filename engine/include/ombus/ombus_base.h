@@ -12,7 +12,8 @@
 //   Different handles are independent. Handles do not survive fork: open again in the child.
 // - Options start with their size. Let ombus_…_options_init(&options, sizeof options) fill in the
 //   defaults, then change what you want: a program keeps working with a newer library whose
-//   options have grown, and with an older one as long as it leaves what that lacks at 0.
+//   options have grown, and with an older one as long as it leaves what that lacks at 0. A size
+//   that cannot be (of a pointer, say) is an error of init, and again of who is given the options.
 //   Structs that a call fills have the size first, too: set it to sizeof before the call.
 // - Times are in nanoseconds unless a name says _ms. Names are POSIX shared-memory names: a slash,
 //   then no other, as "/orders". Strings passed in are copied.

@@ -62,7 +62,9 @@ typedef enum ombus_client_result {
 } ombus_client_result;
 
 // Fills in the defaults. size: sizeof(ombus_client_options) as the caller knows it.
-OMBUS_API void ombus_client_options_init(ombus_client_options* options, size_t size) OMBUS_NOEXCEPT;
+// INVALID_ARGUMENT for NULL, and for a size that cannot be, as that of a pointer.
+OMBUS_API ombus_status ombus_client_options_init(ombus_client_options* options,
+                                                 size_t size) OMBUS_NOEXCEPT;
 
 // Connects, waiting up to connect_timeout_ms. With reconnect, an unreachable server is no error:
 // the attempts go on inside the polls. NULL on error: INVALID_ARGUMENT, NOT_FOUND (host),

@@ -62,8 +62,9 @@ typedef enum ombus_poll_result {
 } ombus_poll_result;
 
 // Fills in the defaults. size: sizeof(ombus_consumer_options) as the caller knows it.
-OMBUS_API void ombus_consumer_options_init(ombus_consumer_options* options,
-                                           size_t size) OMBUS_NOEXCEPT;
+// INVALID_ARGUMENT for NULL, and for a size that cannot be, as that of a pointer.
+OMBUS_API ombus_status ombus_consumer_options_init(ombus_consumer_options* options,
+                                                   size_t size) OMBUS_NOEXCEPT;
 
 // Attaches and claims a line. NULL on error: INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 // (being created: try again), CORRUPT, VERSION_MISMATCH, ALREADY_EXISTS (index taken),

@@ -61,8 +61,9 @@ typedef enum ombus_publish_result {
 } ombus_publish_result;
 
 // Fills in the defaults. size: sizeof(ombus_producer_options) as the caller knows it.
-OMBUS_API void ombus_producer_options_init(ombus_producer_options* options,
-                                           size_t size) OMBUS_NOEXCEPT;
+// INVALID_ARGUMENT for NULL, and for a size that cannot be, as that of a pointer.
+OMBUS_API ombus_status ombus_producer_options_init(ombus_producer_options* options,
+                                                   size_t size) OMBUS_NOEXCEPT;
 
 // Creates the stream, or takes it over from a producer that is dead (same object and readers, a
 // new epoch, positions go on) or that lives in this process (a new object). NULL on error:

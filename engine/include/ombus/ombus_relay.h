@@ -87,7 +87,9 @@ typedef struct ombus_relay_stats {
 } ombus_relay_stats;
 
 // Fills in the defaults. size: sizeof(ombus_relay_options) as the caller knows it.
-OMBUS_API void ombus_relay_options_init(ombus_relay_options* options, size_t size) OMBUS_NOEXCEPT;
+// INVALID_ARGUMENT for NULL, and for a size that cannot be, as that of a pointer.
+OMBUS_API ombus_status ombus_relay_options_init(ombus_relay_options* options,
+                                                size_t size) OMBUS_NOEXCEPT;
 
 // Opens the listening socket; the stream may come later. NULL on error, as ombus_server_create.
 OMBUS_API ombus_relay* ombus_relay_create(const ombus_relay_options* options,

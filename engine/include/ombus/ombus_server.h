@@ -158,7 +158,9 @@ typedef enum ombus_event_kind {
 typedef void (*ombus_event_fn)(ombus_event_kind kind, const char* text, void* context);
 
 // Fills in the defaults. size: sizeof(ombus_server_options) as the caller knows it.
-OMBUS_API void ombus_server_options_init(ombus_server_options* options, size_t size) OMBUS_NOEXCEPT;
+// INVALID_ARGUMENT for NULL, and for a size that cannot be, as that of a pointer.
+OMBUS_API ombus_status ombus_server_options_init(ombus_server_options* options,
+                                                 size_t size) OMBUS_NOEXCEPT;
 
 // Listens. NULL on error: INVALID_ARGUMENT, ALREADY_EXISTS (port in use), PERMISSION_DENIED,
 // RESOURCE_EXHAUSTED, UNSUPPORTED (back end). Allocates the log.
