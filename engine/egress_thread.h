@@ -5,6 +5,7 @@
 #define OMBUS_ENGINE_EGRESS_THREAD_H_
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <functional>
 #include <string>
@@ -22,7 +23,7 @@ class EgressThread {
 
   // Runs work() in a thread of that name, of which the kernel keeps 15 bytes. Once.
   Status Start(const std::string& name, std::function<void()> work);
-  // Waits for the end of work(); nothing where there is no thread.
+  // Waits for the end of work(); nothing where there is no thread, as in a forked child.
   void Join();
 
  private:
@@ -32,6 +33,7 @@ class EgressThread {
   std::function<void()> work_;
   pthread_t thread_{};
   bool started_ = false;
+  pid_t starter_ = 0;
 };
 
 }  // namespace ombus::engine

@@ -13,6 +13,8 @@
 #define OMBUS_NET_URING_BACKEND_H_
 
 #include <pthread.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <memory>
 #include <string>
@@ -29,7 +31,8 @@ namespace ombus::net {
 class UringBackend {
  public:
   static Result<std::unique_ptr<UringBackend>> Create(const BackendOptions& options = {});
-  ~UringBackend();  // cancels what is pending and closes what it has adopted
+  ~UringBackend();  // cancels what is pending and closes what it has adopted; a forked child's copy
+                    // closes its descriptors alone
   UringBackend(const UringBackend&) = delete;
   UringBackend& operator=(const UringBackend&) = delete;
 
@@ -85,6 +88,7 @@ class UringBackend {
   void RegisterFiles(const BackendOptions& options);
   Status Start();  // in the thread that runs it
   void CancelAll();
+  void CloseCopy();
 
   // Queueing.
   Slot* Begin(SocketId id, Op op, uint64_t token);  // null: refused, and a completion says so
@@ -128,6 +132,7 @@ class UringBackend {
   int held_buffer_ = -1;  // the sink is looking at it
   bool has_ring_ = false, started_ = false;
   pthread_t thread_{};  // once started
+  const pid_t creator_ = getpid();
   const BackendOptions options_;
   bool sq_poll_ = false;    // as it came to be
   bool zero_copy_ = false;  // SEND_ZC may be used

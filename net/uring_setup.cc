@@ -190,8 +190,22 @@ void UringBackend::CancelAll() {
   }
 }
 
+// In a forked child: the ring is the parent's, with the memory through which it is told what to do,
+// and so are the connections, which a shutdown would end for both.
+void UringBackend::CloseCopy() {
+  for (const Slot& slot : table_.slots()) {
+    if (slot.open) close(slot.fd);
+  }
+  ring_.int_flags &= static_cast<uint8_t>(~kIntFlagRegisteredRing);
+  io_uring_queue_exit(&ring_);
+}
+
 UringBackend::~UringBackend() {
   if (!has_ring_) return;
+  if (getpid() != creator_) {
+    CloseCopy();
+    return;
+  }
   const bool own_thread = started_ && pthread_equal(thread_, pthread_self()) != 0;
   for (const Slot& slot : table_.slots()) {
     if (slot.open && slot.held_by_peer) ResetConnection(slot.fd);

@@ -151,8 +151,9 @@ void om_bus_tcp_server_stats(const OmBusTcpServer* server, OmBusTcpServerStats* 
 
 void om_bus_tcp_server_destroy(OmBusTcpServer* server) {
   if (server == nullptr) return;
-  // A forked child's copy: clients and rings are the parent's, and closing would reach them.
-  if (getpid() != server->creator) return;
-  (void)server->guard.Run([&] { server->server->Shutdown(kDestroyNs); });
+  // A forked child's copy: the clients are the parent's.
+  if (getpid() == server->creator) {
+    (void)server->guard.Run([&] { server->server->Shutdown(kDestroyNs); });
+  }
   delete server;
 }

@@ -15,6 +15,7 @@
 #include "net/backend_select.h"
 #include "tests/engine/engine_test_stream.h"
 #include "tests/engine/tcp_reader.h"
+#include "tests/net/in_child.h"
 
 namespace ombus {
 namespace {
@@ -261,6 +262,23 @@ TEST_P(RelayTest, APortInUseIsAnErrorThatNamesIt) {
   const Status status = Relay::Create(options).status();
   EXPECT_EQ(status.code(), StatusCode::kAlreadyExists);
   EXPECT_THAT(status.message(), HasSubstr(std::to_string(relay_->port())));
+}
+
+// As by exit() where the relay is global. The threads there are in the parent alone.
+TEST_P(RelayTest, AForkedChildThatDestroysItsCopyLeavesTheClients) {
+  auto producer = MakeProducer(stream_.name());
+  StartRelay();
+  ASSERT_TRUE(Joined(*producer));
+  auto readers = ConnectReaders(3);
+  ASSERT_TRUE(Eventually([&] { return relay_->stats().clients == 3; }));
+  EXPECT_EQ(net::InChild([&] {
+              alarm(60);
+              relay_.reset();
+              return true;
+            }),
+            0);
+  PublishRange(*producer, 1, 101);
+  for (auto& reader : readers) ExpectComplete(*reader, 1, 101);
 }
 
 TEST(RelayOptionsTest, WhatMakesNoSenseIsRefusedWithTheCure) {
