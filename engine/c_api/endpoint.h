@@ -25,14 +25,17 @@ struct OmBusEndpoint {
   int OnEpochChange();
   int OnClosed();
   bool LookForReplacement();
+  bool LookIsDue();
 
   std::unique_ptr<ombus::Consumer> consumer;
   ombus::engine::PayloadStore store;
-  uint64_t wal_seq = 0;     // of the last record handed out
-  int pending = 0;          // what ended a batch, for the next call to say
-  bool epoch_told = false;  // the change was reported; records from before it are still unread
-  bool ended = false;       // the last poll found the stream ended by its producer
-  bool replaced = false;    // for good: the name is another object's, or nobody's
+  uint64_t wal_seq = 0;         // of the last record handed out
+  int pending = 0;              // what ended a batch, for the next call to say
+  bool epoch_told = false;      // the change was reported; records from before it are still unread
+  bool ended = false;           // the last poll found the stream ended by its producer
+  bool replaced = false;        // for good: the name is another object's, or nobody's
+  uint64_t looked_ns = 0;       // for another object of an ended stream's name
+  uint64_t creations_seen = 0;  // producers_created then
 };
 
 #endif  // OMBUS_ENGINE_C_API_ENDPOINT_H_

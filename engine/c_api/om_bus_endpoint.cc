@@ -4,6 +4,7 @@
 // was polled, since a producer in the same thread may need it and never polls again. So each
 // payload is copied, whatever zero_copy says, and the tail is stored in every call.
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <cstddef>
 #include <cstring>
@@ -14,7 +15,9 @@
 #include "engine/c_api/stream_name.h"
 #include "engine/memory_guard.h"
 #include "ombus/slot_access.h"
+#include "ring/clock.h"
 #include "ring/cursor_file.h"
+#include "ring/producers_created.h"
 
 using ombus::PollResult;
 using ombus::engine::RunGuarded;
@@ -89,11 +92,23 @@ int OmBusEndpoint::OnEpochChange() {
   return told && !replaced ? 0 : OM_ERR_BUS_EPOCH_CHANGED;
 }
 
+// Whoever creates a stream takes longer than that, so that the next poll after a creation that the
+// caller knows of looks; of one in this process it does in any case.
+bool OmBusEndpoint::LookIsDue() {
+  constexpr uint64_t kLookEveryNs = 50'000;
+  const uint64_t seen =
+      std::exchange(creations_seen, ombus::producers_created.load(std::memory_order_relaxed));
+  return seen != creations_seen || ombus::NowNs() - looked_ns >= kLookEveryNs;
+}
+
 // Its producer is gone. Should the name come back, for another object, this endpoint is of the old
-// epoch: the only one who could find that out is who looks.
+// epoch: the only one who could find that out is who looks, which costs some microseconds.
 int OmBusEndpoint::OnClosed() {
   ended = true;
-  if (!replaced) replaced = LookForReplacement();
+  if (!replaced && LookIsDue()) {
+    replaced = LookForReplacement();
+    looked_ns = ombus::NowNs();
+  }
   return replaced ? OM_ERR_BUS_EPOCH_CHANGED : 0;
 }
 

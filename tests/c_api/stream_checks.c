@@ -189,6 +189,9 @@ static void destroy_unlinks(void) {
   EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record), 1);
   EXPECT(holds_text(&record, "last words"));
   EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record), 0);
+  // Come back and gone again in between: there is nothing to open.
+  om_bus_stream_destroy(make_stream(0, 0));
+  EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record), 0);
   // Should the name come back, that is another epoch.
   stream = make_stream(0, 0);
   EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record), OM_ERR_BUS_EPOCH_CHANGED);
