@@ -65,6 +65,12 @@ inline uint64_t Word(const uint8_t* byte) {
 // In all of these crc is inverted already.
 OMBUS_CRC_TARGET uint32_t SerialRaw(uint32_t crc, const uint8_t* byte, size_t size) {
   uint64_t wide = crc;
+  for (; size >= 32; size -= 32, byte += 32) {
+    wide = __builtin_ia32_crc32di(wide, Word(byte));
+    wide = __builtin_ia32_crc32di(wide, Word(byte + 8));
+    wide = __builtin_ia32_crc32di(wide, Word(byte + 16));
+    wide = __builtin_ia32_crc32di(wide, Word(byte + 24));
+  }
   for (; size >= 8; size -= 8, byte += 8) wide = __builtin_ia32_crc32di(wide, Word(byte));
   crc = static_cast<uint32_t>(wide);
   if ((size & 4) != 0) {
@@ -118,10 +124,19 @@ __attribute__((target("sse4.2"))) uint32_t SealSerial(uint64_t wal_seq, uint64_t
   return ~SerialRaw(HeaderRaw(wal_seq, meta), static_cast<const uint8_t*>(payload), size);
 }
 
+__attribute__((target("sse4.2,pclmul"), noinline)) uint32_t SealLong(uint64_t wal_seq,
+                                                                     uint64_t meta,
+                                                                     const void* payload,
+                                                                     size_t size) {
+  return ~InterleavedRaw(HeaderRaw(wal_seq, meta), static_cast<const uint8_t*>(payload), size);
+}
+
+// Short payloads should not pay for saving the registers that the long ones need.
 __attribute__((target("sse4.2,pclmul"))) uint32_t SealInterleaved(uint64_t wal_seq, uint64_t meta,
                                                                   const void* payload,
                                                                   size_t size) {
-  return ~InterleavedRaw(HeaderRaw(wal_seq, meta), static_cast<const uint8_t*>(payload), size);
+  if (size >= kCrc32cInterleaveBytesMin) return SealLong(wal_seq, meta, payload, size);
+  return SealSerial(wal_seq, meta, payload, size);
 }
 
 }  // namespace

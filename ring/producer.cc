@@ -76,11 +76,26 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
 Producer::~Producer() { Close(); }
 
 // The slot's third word, with the seal over the other two and the payload where there is one.
-uint64_t Producer::MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size,
-                          const void* payload) const {
+inline __attribute__((always_inline)) uint64_t Producer::MetaOf(uint64_t wal_seq, uint8_t type,
+                                                                uint16_t size,
+                                                                const void* payload) const {
   const uint64_t meta = slot_access::PackMeta(type, size, 0);
   if (seal_ == nullptr) return meta;
   return meta | uint64_t{seal_(wal_seq, meta, payload, size)} << 32;
+}
+
+// A record of any stream, sealed where it is asked for. The seal is of the caller's bytes, which
+// are nearer than the slot's.
+inline __attribute__((always_inline)) void Producer::WriteSealed(uint64_t position,
+                                                                 uint64_t wal_seq,
+                                                                 const void* payload, uint16_t size,
+                                                                 uint8_t type) {
+  if (seal_ == nullptr) return WriteSlot(position, wal_seq, payload, size, type);
+  PrefetchAhead(position, size);
+  const uint64_t meta = MetaOf(wal_seq, type, size, payload);
+  SlotHeader* slot = SlotAt(position);
+  slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
+  SealSlot(slot, position, wal_seq, meta);
 }
 
 // In these three the ring is full as far as we know, or the record is sealed, or too large.
@@ -117,18 +132,6 @@ PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size
   SealSlot(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
   StoreHead(head_ + 1);
   return PublishResult::kOk;
-}
-
-// A record of any stream, sealed where it is asked for. The seal is of the caller's bytes, which
-// are nearer than the slot's.
-void Producer::WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
-                           uint8_t type) {
-  if (seal_ == nullptr) return WriteSlot(position, wal_seq, payload, size, type);
-  PrefetchAhead(position, size);
-  const uint64_t meta = MetaOf(wal_seq, type, size, payload);
-  SlotHeader* slot = SlotAt(position);
-  slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
-  SealSlot(slot, position, wal_seq, meta);
 }
 
 void Producer::WriteRun(uint64_t first, std::span<const Record> records) {

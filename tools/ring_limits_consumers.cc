@@ -58,7 +58,7 @@ Result<Slice> PollAndPublish(const BenchOptions& options, uint32_t consumers) {
     poll_ns += NowNs() - middle;
   }
   for (const LimitsReader& reader : readers) {
-    if (Status lost = reader.Verdict("consumer", published); !lost.ok()) return lost;
+    if (Status lost = Verdict(reader, "consumer", published); !lost.ok()) return lost;
   }
   const auto records = static_cast<double>(published);
   return Slice{{static_cast<double>(poll_ns) / records / consumers,

@@ -33,7 +33,7 @@ Result<Slice> ThroughLargeRing(const BenchOptions& options, bool huge_pages) {
     (*consumer)->Release();
   }
   const uint64_t ns = NowNs() - start;
-  if (Status lost = reader.Verdict("large ring", count); !lost.ok()) return lost;
+  if (Status lost = Verdict(reader, "large ring", count); !lost.ok()) return lost;
   Slice slice = SliceOf(ns, count, reader.sum());
   slice.values.push_back(static_cast<double>((*producer)->memory().huge_bytes) / (1 << 20));
   return slice;

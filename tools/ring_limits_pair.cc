@@ -85,7 +85,7 @@ Status ReadClassic(const Setting& s, ClassicRing* ring) {
   while (reader.records() < count) {
     if (ring->Drain(kDrainMax, [&](const Record& got) { reader.Take(got); }) == 0) spin.Once();
   }
-  return reader.Verdict("classic", count);
+  return Verdict(reader, "classic", count);
 }
 
 Status WriteClassic(const Setting& s, ClassicRing* ring) {
@@ -146,7 +146,7 @@ Status ReadOmbus(const Setting& s, Consumer* consumer) {
     if (end != PollResult::kEmpty) break;
     spin.Once();
   }
-  return reader.Verdict("ombus (last poll: " + std::to_string(static_cast<int>(end)) + ")", count);
+  return Verdict(reader, "ombus (last poll: " + std::to_string(static_cast<int>(end)) + ")", count);
 }
 
 Status WriteOmbus(const Setting& s, Producer* producer) {

@@ -13,8 +13,8 @@
 namespace ombus::tools {
 namespace {
 
-template <bool kPrefetch>
-Result<Slice> Bare(const BenchOptions& options, uint16_t size) {
+template <uint16_t kSize, bool kPrefetch>
+Result<Slice> Bare(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
   const RingShape shape;
   SharedMemory shared(shape.bytes());
@@ -24,14 +24,15 @@ Result<Slice> Bare(const BenchOptions& options, uint16_t size) {
   const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
   for (uint64_t i = 0; i < count; ++i) {
-    lines.Store<kPrefetch>(i, payload.data(), size);
+    lines.Store<kPrefetch>(i, payload.data(), kSize);
     __asm__ volatile("" : : : "memory");  // the loads are to happen
-    sum += lines.Load(i, size);
+    sum += lines.Load(i, kSize);
   }
   return SliceOf(NowNs() - start, options.shm_iters, sum);
 }
 
-Result<Slice> Classic(const BenchOptions& options, uint16_t size) {
+template <uint16_t kSize>
+Result<Slice> Classic(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
   const RingShape shape;
   SharedMemory shared(shape.bytes());
@@ -43,11 +44,11 @@ Result<Slice> Classic(const BenchOptions& options, uint16_t size) {
   const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
   for (uint64_t i = 0; i < count; ++i) {
-    (void)ring.Publish({i, payload.data(), size, 1, 0});
+    (void)ring.Publish({i, payload.data(), kSize, 1, 0});
     if (ring.Poll(&record)) reader.Take(record);
   }
   const uint64_t ns = NowNs() - start;
-  if (Status lost = reader.Verdict("classic", options.shm_iters); !lost.ok()) return lost;
+  if (Status lost = Verdict(reader, "classic", options.shm_iters); !lost.ok()) return lost;
   return SliceOf(ns, options.shm_iters, reader.sum());
 }
 
@@ -65,7 +66,8 @@ Result<Ends> OpenEnds(const BenchOptions& options) {
   return Ends{std::move(*producer), std::move(*consumer)};
 }
 
-Result<Slice> Ombus(const BenchOptions& options, uint16_t size) {
+template <uint16_t kSize>
+Result<Slice> Ombus(const BenchOptions& options) {
   auto ends = OpenEnds(options);
   if (!ends.ok()) return ends.status();
   Producer& producer = *ends->producer;
@@ -76,15 +78,16 @@ Result<Slice> Ombus(const BenchOptions& options, uint16_t size) {
   const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
   for (uint64_t i = 0; i < count; ++i) {
-    (void)producer.TryPublish({i, payload.data(), size, 1, 0});
+    (void)producer.TryPublish({i, payload.data(), kSize, 1, 0});
     if (consumer.Poll(&record) == PollResult::kRecord) reader.Take(record);
   }
   const uint64_t ns = NowNs() - start;
-  if (Status lost = reader.Verdict("ombus", options.shm_iters); !lost.ok()) return lost;
+  if (Status lost = Verdict(reader, "ombus", options.shm_iters); !lost.ok()) return lost;
   return SliceOf(ns, options.shm_iters, reader.sum());
 }
 
-Result<Slice> ReserveCommit(const BenchOptions& options, uint16_t size) {
+template <uint16_t kSize>
+Result<Slice> ReserveCommit(const BenchOptions& options) {
   auto ends = OpenEnds(options);
   if (!ends.ok()) return ends.status();
   Producer& producer = *ends->producer;
@@ -97,35 +100,36 @@ Result<Slice> ReserveCommit(const BenchOptions& options, uint16_t size) {
   for (uint64_t i = 0; i < count; ++i) {
     void* room = producer.TryReserve();
     if (room == nullptr) break;
-    payload.WriteTo(room, size);
-    (void)producer.Commit(i, 1, size);
+    payload.WriteTo(room, kSize);
+    (void)producer.Commit(i, 1, kSize);
     if (consumer.Poll(&record) == PollResult::kRecord) reader.Take(record);
   }
   const uint64_t ns = NowNs() - start;
-  if (Status lost = reader.Verdict("reserve/commit", options.shm_iters); !lost.ok()) return lost;
+  if (Status lost = Verdict(reader, "reserve/commit", options.shm_iters); !lost.ok()) return lost;
   return SliceOf(ns, options.shm_iters, reader.sum());
 }
 
-Workload OneThread(const BenchOptions& o, uint16_t size, Target publish, Target reserve) {
-  return {"publish + poll, one thread, " + std::to_string(size) + " B",
+template <uint16_t kSize>
+Workload OneThread(const BenchOptions& o, Target publish, Target reserve) {
+  return {"publish + poll, one thread, " + std::to_string(kSize) + " B",
           {"ns"},
-          {{"bare", Role::kBare, [o, size] { return Bare<false>(o, size); }},
-           {"bare, prefetch", Role::kBare, [o, size] { return Bare<true>(o, size); }},
-           {"classic", Role::kClassic, [o, size] { return Classic(o, size); }},
-           {"ombus", Role::kOmbus, [o, size] { return Ombus(o, size); }, {publish}},
+          {{"bare", Role::kBare, [o] { return Bare<kSize, false>(o); }},
+           {"bare, prefetch", Role::kBare, [o] { return Bare<kSize, true>(o); }},
+           {"classic", Role::kClassic, [o] { return Classic<kSize>(o); }},
+           {"ombus", Role::kOmbus, [o] { return Ombus<kSize>(o); }, {publish}},
            {"ombus, reserve/commit",
             Role::kOmbus,
-            [o, size] { return ReserveCommit(o, size); },
+            [o] { return ReserveCommit<kSize>(o); },
             {reserve}}}};
 }
 
 }  // namespace
 
 void AddThreadWorkloads(const BenchOptions& options, std::vector<Workload>* workloads) {
-  workloads->push_back(OneThread(options, 8, {.bare_at_most = 3.3, .classic_at_least = 6},
-                                 {.bare_at_most = 1.6, .classic_at_least = 6}));
-  workloads->push_back(OneThread(options, 64, {.bare_at_most = 2.2, .classic_at_least = 5},
-                                 {.classic_at_least = 5}));
+  workloads->push_back(OneThread<8>(options, {.bare_at_most = 3.3, .classic_at_least = 6},
+                                    {.bare_at_most = 1.6, .classic_at_least = 6}));
+  workloads->push_back(OneThread<64>(options, {.bare_at_most = 2.2, .classic_at_least = 5},
+                                     {.classic_at_least = 5}));
 }
 
 }  // namespace ombus::tools

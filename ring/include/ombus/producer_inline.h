@@ -90,7 +90,9 @@ inline void* Producer::TryReserve() {
   }
   reserved_ = position;
   PrefetchAhead(position, 0);  // how much will be written is not known yet
-  return slot_access::Payload(SlotAt(position));
+  void* room = slot_access::Payload(SlotAt(position));
+  if (room == nullptr) __builtin_unreachable();  // or callers look for themselves
+  return room;
 }
 
 inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t size) {
