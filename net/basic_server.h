@@ -65,9 +65,7 @@ class BasicServer {
   // way.
   BroadcastResult Broadcast(const Record& record) {
     if (table_.log().head() + FrameBytes(record.size) > table_.limit()) [[unlikely]] {
-      if (const auto result = MakeRoomSlow(record.size); result != BroadcastResult::kOk) {
-        return result;
-      }
+      return BroadcastSlow(record);
     }
     table_.log().Append(record);
     return BroadcastResult::kOk;
@@ -147,6 +145,7 @@ class BasicServer {
     return uint64_t{const_cast<SessionTable&>(table_).at(slot).generation} << 32 | slot;
   }
   uint64_t lag_of(bool least);
+  [[gnu::cold, gnu::noinline]] BroadcastResult BroadcastSlow(const Record& record);
   [[gnu::cold, gnu::noinline]] BroadcastResult MakeRoomSlow(uint16_t size);
   [[gnu::cold, gnu::noinline]] void CutPinned(uint64_t needed);
   uint64_t Follow(uint64_t timeout_ns);

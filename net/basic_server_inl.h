@@ -55,6 +55,13 @@ uint64_t BasicServer<B>::lag_of(bool least) {
 }
 
 template <Backend B>
+BroadcastResult BasicServer<B>::BroadcastSlow(const Record& record) {
+  const auto result = MakeRoomSlow(record.size);
+  if (result == BroadcastResult::kOk) table_.log().Append(record);
+  return result;
+}
+
+template <Backend B>
 BroadcastResult BasicServer<B>::MakeRoomSlow(uint16_t size) {
   const uint64_t bytes = FrameBytes(size);
   const SlowClientPolicy policy = table_.options().slow_client_policy;

@@ -85,6 +85,11 @@ Result<BroadcastLog> BroadcastLog::Create(uint64_t bytes) {
   return BroadcastLog(std::move(owned), bytes);
 }
 
+void BroadcastLog::AppendSlow(const Record& record) {
+  if (head_ >= next_mark_) AddMarkSlow(record.wal_seq);
+  Encode(record);
+}
+
 void BroadcastLog::AddMarkSlow(uint64_t wal_seq) {
   marks_[mark_count_++ % marks_.size()] = {head_, frames_, wal_seq};
   next_mark_ = head_ + kMarkBytes;

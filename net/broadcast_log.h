@@ -44,10 +44,13 @@ class BroadcastLog {
   static Result<BroadcastLog> Create(uint64_t bytes);
   BroadcastLog(BroadcastLog&&) = default;
 
-  // Encodes one record at head. Does not check room: see the invariant. No call, no allocation.
+  // Encodes one record at head. Does not check room: see the invariant. No allocation; a call for
+  // long records and where a boundary is noted.
   void Append(const Record& record) {
-    EncodeFrame(memory_.get() + Index(head_), record);
-    Count(FrameBytes(record.size), record.wal_seq);
+    if (head_ >= next_mark_ || record.size > kInlineCopyBytesMax) [[unlikely]] {
+      return AppendSlow(record);
+    }
+    Encode(record);
   }
 
   // Another log over the same memory, as this one is now, that looks back at most `reach` bytes and
@@ -55,7 +58,11 @@ class BroadcastLog {
   BroadcastLog View(uint64_t reach) const;
   // In a view: the frame at head, which the other log has encoded there, and taking it over.
   uint64_t NextBytes() const { return FrameBytes(LoadWord(memory_.get() + Index(head_)) >> 48); }
-  void TakeOver() { Count(NextBytes(), LoadWord(memory_.get() + Index(head_) + 8)); }
+  void TakeOver() {
+    if (head_ >= next_mark_) [[unlikely]]
+      AddMarkSlow(WalSeqAt(head_));
+    Count(NextBytes(), WalSeqAt(head_));
+  }
 
   // At most `max` of the bytes from cursor to head, contiguous.
   std::span<const std::byte> Window(uint64_t cursor, uint64_t max) const {
@@ -101,10 +108,14 @@ class BroadcastLog {
 
   BroadcastLog(std::shared_ptr<std::byte> memory, uint64_t bytes);
   BroadcastLog(const BroadcastLog&) = default;  // see View
+  // By value, for it to be in registers: as far as the compiler knows, what is written are its own
+  // bytes.
+  void Encode(Record record) {
+    EncodeFrame(memory_.get() + Index(head_), record);
+    Count(FrameBytes(record.size), record.wal_seq);
+  }
   // The frame at head is there, and part of the log from now on.
   void Count(uint64_t bytes, uint64_t wal_seq) {
-    if (head_ >= next_mark_) [[unlikely]]
-      AddMarkSlow(wal_seq);
     head_ += bytes;
     last_wal_seq_ = wal_seq;
     ++frames_;
@@ -112,6 +123,7 @@ class BroadcastLog {
   uint64_t Index(uint64_t position) const { return position & (bytes_ - 1); }
   const Mark& mark(uint64_t number) const { return marks_[number % marks_.size()]; }
   bool Retained(uint64_t position) const { return head_ - position <= retained_; }
+  [[gnu::noinline]] void AppendSlow(const Record& record);
   [[gnu::cold, gnu::noinline]] void AddMarkSlow(uint64_t wal_seq);
 
   std::shared_ptr<std::byte> memory_;  // its views' too
