@@ -186,7 +186,8 @@ bool BasicServer<B>::WantsSweep(uint64_t timeout_ns) {
 }
 
 // More than what the turn was to wait for, and a little, this process did not run, or did not turn.
-// Reads the clock only where somebody's time is running.
+// Reads the clock only where somebody's time is running. Where nobody's was at the last turn it may
+// have begun at any time since.
 template <Backend B>
 void BasicServer<B>::NoteAbsence(uint64_t wait_ns) {
   if (!table_.HasDeadlines() && blocked_bytes_ == 0) {
@@ -195,7 +196,7 @@ void BasicServer<B>::NoteAbsence(uint64_t wait_ns) {
   }
   const uint64_t now_ns = backend_->NowNs(), last_ns = std::exchange(turned_ns_, now_ns);
   const uint64_t absent_ns = now_ns - last_ns - std::min(now_ns - last_ns, wait_ns);
-  if (last_ns != 0 && absent_ns > kAbsenceNs) table_.ForgiveAbsence(last_ns, absent_ns);
+  if (absent_ns > kAbsenceNs) table_.ForgiveAbsence(last_ns, now_ns, wait_ns);
 }
 
 template <Backend B>

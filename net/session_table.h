@@ -96,9 +96,10 @@ class SessionTable {
   std::string OnTimer(Session& session, uint64_t now_ns);
   // Whether anybody has so much time for something, and no more.
   bool HasDeadlines() const { return timer_ns_ != kForeverNs || draining_ != 0; }
-  // Since from_ns this process stood still for absent_ns. Of the time that anybody has for
-  // something, that counts as a third at most: who waited for this process is served first.
-  void ForgiveAbsence(uint64_t from_ns, uint64_t absent_ns);
+  // Between from_ns, 0 where that is not known, and to_ns this process waited for wait_ns; what is
+  // left it stood still, or did not turn. Of the time that anybody has for something, that counts
+  // as a third at most: who waited for this process is served first.
+  void ForgiveAbsence(uint64_t from_ns, uint64_t to_ns, uint64_t wait_ns);
   bool DrainIsOver(const Session& session, uint64_t now_ns) const {
     return now_ns - session.since_ns >= uint64_t{options_.drain_ms} * 1'000'000;
   }

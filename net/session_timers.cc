@@ -32,9 +32,11 @@ std::string SessionTable::OnTimer(Session& session, uint64_t now_ns) {
   return {};
 }
 
-void SessionTable::ForgiveAbsence(uint64_t from_ns, uint64_t absent_ns) {
+void SessionTable::ForgiveAbsence(uint64_t from_ns, uint64_t to_ns, uint64_t wait_ns) {
   const auto forgive = [&](uint64_t* since_ns, uint64_t limit_ms) {
-    if (*since_ns == 0 || *since_ns > from_ns) return;
+    if (*since_ns == 0 || *since_ns >= to_ns) return;
+    const uint64_t passed_ns = to_ns - std::max(*since_ns, from_ns);
+    const uint64_t absent_ns = passed_ns - std::min(passed_ns, wait_ns);
     *since_ns += absent_ns - std::min(absent_ns, limit_ms * kNsPerMs / 3);
   };
   for (Session& session : sessions_) {

@@ -102,6 +102,23 @@ TEST_F(AbsenceTest, DrainsWhoWasCutAllTheSame) {
   EXPECT_TRUE(Within(10, [&] { return network_.SeesEnd(peer_); }));
 }
 
+// The time of who is cut begins while the server does not turn, and may be the first to run.
+TEST_F(AbsenceTest, DrainsWhoWasCutJustBeforeIt) {
+  for (const uint32_t heartbeat_ms : {0u, 100u}) {
+    next_ = 1;
+    Start({.heartbeat_ms = 100,
+           .log_bytes = kLogBytesMin,
+           .client_lag_bytes_max = 100'000,
+           .drain_ms = 300});
+    if (heartbeat_ms != 0) SayHello({.heartbeat_ms = heartbeat_ms});
+    (void)Read();  // with heartbeats somebody's time is running from here on
+    while (server_->stats().slow_client_drops == 0) ASSERT_EQ(Broadcast(), BroadcastResult::kOk);
+    StandStill();
+    EXPECT_GE(Read().size(), (next_ - 2) * FrameBytes(1000) + FrameBytes(kSlowWarningBytes));
+    EXPECT_TRUE(Within(10, [&] { return network_.SeesEnd(peer_); }));
+  }
+}
+
 TEST_F(AbsenceTest, WaitsForWhoHoldsEverybodyUp) {
   Start({.log_bytes = kLogBytesMin,
          .client_lag_bytes_max = 100'000,
