@@ -11,6 +11,7 @@
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
 #include "net/io_options.h"
+#include "net/limits.h"
 #include "net/socket.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
@@ -20,7 +21,6 @@ namespace ombus {
 namespace engine {
 namespace {
 
-constexpr int kListenBacklog = 1024;
 constexpr uint32_t kEgressThreadsMax = 64;
 
 struct Parts {
@@ -103,7 +103,7 @@ Status Check(const RelayOptions& options) {
 
 Result<Parts> MakeParts(const RelayOptions& options) {
   Parts parts;
-  auto listener = net::Listen(options.server.address, options.server.port, kListenBacklog);
+  auto listener = net::Listen(options.server.address, options.server.port, net::kListenQueueMax);
   if (!listener.ok()) return listener.status();
   auto wake = WakeSet::Create();
   if (!wake.ok()) return wake.status();

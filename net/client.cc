@@ -5,6 +5,7 @@
 #include "net/backend_select.h"
 #include "net/basic_client.h"
 #include "net/epoll_backend.h"
+#include "net/limits.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
 #endif
@@ -24,8 +25,6 @@ Result<UniqueFd> NewClientSocket(const sockaddr_storage& address) {
 }
 
 namespace {
-
-constexpr uint32_t kReceiveBufferBytesMax = 1u << 30;
 
 template <Backend B>
 class ClientOn final : public Client {

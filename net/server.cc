@@ -10,6 +10,7 @@
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
 #include "net/io_options.h"
+#include "net/limits.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
 #endif
@@ -73,7 +74,7 @@ Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
   std::string why;
   const auto kind = net::ChooseBackend(options.backend, &why);
   if (!kind.ok()) return kind.status();
-  Result<net::UniqueFd> listener = net::Listen(options.address, options.port, 1024);
+  Result<net::UniqueFd> listener = net::Listen(options.address, options.port, net::kListenQueueMax);
   if (!listener.ok()) return listener.status();
 #ifdef OMBUS_HAVE_IOURING
   if (*kind == net::BackendKind::kUring) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <utility>
 
+#include "net/limits.h"
 #include "net/socket.h"
 
 namespace ombus::net {
@@ -46,8 +47,8 @@ Status SessionTable::CheckOptions(ServerOptions* options) {
   if (options->log_bytes > kLogBytesMax) {
     return BadOption("log_bytes", "give at most " + std::to_string(kLogBytesMax));
   }
-  if (options->max_clients == 0 || options->max_clients > (1u << 20)) {
-    return BadOption("max_clients", "give a number from 1 to 1048576");
+  if (options->max_clients == 0 || options->max_clients > kClientsMax) {
+    return BadOption("max_clients", "give a number from 1 to " + std::to_string(kClientsMax));
   }
   if (options->require_hello && options->hello_timeout_ms == 0) {
     return BadOption("hello_timeout_ms", "give at least 1 with require_hello");

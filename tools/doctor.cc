@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "net/limits.h"
 #include "tools/command.h"
 #include "tools/doctor_checks.h"
 #include "tools/errno_status.h"
@@ -26,7 +27,7 @@ struct Options {
 FlagTable FlagsOf(Options* o) {
   return {
       {"clients", "N", "so many TCP clients are to be served",
-       Number{&o->needs.clients, 1, 1u << 20}},
+       Number{&o->needs.clients, 1, net::kClientsMax}},
       {"log-bytes", "BYTES", "size of the relay's broadcast log", Bytes{&o->needs.log_bytes}},
       {"ring-bytes", "BYTES", "size of all streams in /dev/shm", Bytes{&o->needs.ring_bytes}},
       {"quiet", "", "leave out what is ok", &o->quiet},

@@ -5,6 +5,7 @@
 #include "engine/c_api/backend_environment.h"
 #include "engine/c_api/error_code.h"
 #include "engine/memory_guard.h"
+#include "net/limits.h"
 #include "ombus/client.h"
 #include "ombus/om_bus_tcp.h"
 
@@ -24,7 +25,6 @@ using ombus::ClientResult;
 using ombus::engine::RunGuarded;
 
 constexpr uint32_t kDefaultRecvBufBytes = 262144;
-constexpr uint32_t kRecvBufBytesMax = 1u << 30;  // as the client has it
 
 ombus::ClientOptions OptionsOf(const OmBusTcpClientConfig& config) {
   ombus::ClientOptions options;
@@ -116,7 +116,7 @@ int Poll(Handle* handle, OmBusRecord* record) {
 // A stream's flags may be a client's too, whose frames have no checksum.
 bool Complete(const OmBusTcpClientConfig& config) {
   constexpr uint32_t kFlags = OM_BUS_FLAG_REJECT_REORDER | OM_BUS_FLAG_CRC;
-  return config.host != nullptr && config.recv_buf_size <= kRecvBufBytesMax &&
+  return config.host != nullptr && config.recv_buf_size <= ombus::net::kReceiveBufferBytesMax &&
          (config.flags & ~kFlags) == 0;
 }
 

@@ -9,6 +9,7 @@
 #include "engine/c_api/error_code.h"
 #include "engine/c_api/tcp_server.h"
 #include "engine/memory_guard.h"
+#include "net/limits.h"
 #include "ombus/wire.h"
 
 static_assert(sizeof(OmBusTcpFrameHeader) == OM_BUS_TCP_FRAME_HEADER_SIZE);
@@ -23,7 +24,6 @@ using ombus::ServerEvent;
 using ombus::engine::RunGuarded;
 
 constexpr uint32_t kDefaultMaxClients = 64;
-constexpr uint32_t kMaxClientsMax = 1u << 20;  // as the server has it
 constexpr uint32_t kDefaultSendBufBytes = 262144;
 constexpr uint64_t kLogRoomBytes = 128u << 10;  // what the log holds beyond what a client may lag
 constexpr uint32_t kDrainMs = 5000;
@@ -33,15 +33,15 @@ constexpr uint64_t kDestroyNs = 100'000'000;
 // 16, io_uring takes 20 completions. As many turns as it takes for all clients there can be, those
 // in the listener's queue among them; then who never ends sending has had its share.
 constexpr uint32_t kClientsPerTurn = 16;
-constexpr uint32_t kListenQueueMax = 1024;  // as the server has it
 constexpr uint32_t kTurnsPerClient = 4;
 
 ombus::ServerOptions OptionsOf(const OmBusTcpServerConfig& config) {
   ombus::ServerOptions options;
   options.address = config.bind_addr == nullptr ? "0.0.0.0" : config.bind_addr;
   options.port = config.port;
-  options.max_clients =
-      config.max_clients == 0 ? kDefaultMaxClients : std::min(config.max_clients, kMaxClientsMax);
+  options.max_clients = config.max_clients == 0
+                            ? kDefaultMaxClients
+                            : std::min(config.max_clients, ombus::net::kClientsMax);
   options.client_lag_bytes_max =
       config.send_buf_size == 0 ? kDefaultSendBufBytes : config.send_buf_size;
   options.log_bytes = std::bit_ceil(options.client_lag_bytes_max + kLogRoomBytes);
@@ -53,7 +53,7 @@ ombus::ServerOptions OptionsOf(const OmBusTcpServerConfig& config) {
 }
 
 uint32_t TurnsMax(uint32_t max_clients) {
-  return kTurnsPerClient * (1 + (max_clients + kListenQueueMax) / kClientsPerTurn);
+  return kTurnsPerClient * (1 + (max_clients + ombus::net::kListenQueueMax) / kClientsPerTurn);
 }
 
 int Broadcast(OmBusTcpServer* server, const OmBusRecord& record) {
