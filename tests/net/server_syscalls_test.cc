@@ -71,11 +71,14 @@ TEST_P(ServerSyscalls, OverEpollATurnIsASendForEachClientAndALookForEvents) {
   Count(BackendChoice::kEpoll);
   if (IsSkipped()) return;
   EXPECT_EQ(CountOf(sending_, SYS_sendto), kTurns * static_cast<int>(GetParam()));
-  EXPECT_EQ(TotalOf(sending_), kTurns * (static_cast<int>(GetParam()) + 1));
+  // Once the memory for so many events may have to grow.
+  const int memory = CountOf(sending_, SYS_brk) + CountOf(sending_, SYS_mmap);
+  EXPECT_LE(memory, 1);
+  EXPECT_EQ(TotalOf(sending_) - memory, kTurns * (static_cast<int>(GetParam()) + 1));
   EXPECT_EQ(TotalOf(idle_), kIdleTurns);
 }
 
-INSTANTIATE_TEST_SUITE_P(Clients, ServerSyscalls, testing::Values(1u, 16u, 64u, 200u));
+INSTANTIATE_TEST_SUITE_P(Clients, ServerSyscalls, testing::Values(1u, 16u, 64u, 256u, 1000u));
 
 }  // namespace
 }  // namespace ombus::net
