@@ -50,7 +50,7 @@ void ClientStream::Reset(bool resuming) {
   moved_ = served_ = refused_for_good_ = false;
   skipping_ = resuming;
   if (fresh_epoch_) epoch_ = record_epoch_;  // whose first record never came: to be told again
-  fresh_epoch_ = gap_is_told_ = false;
+  fresh_epoch_ = gap_is_told_ = welcomed_ = false;
   heartbeat_ms_ = 0;
   if (!skipping_ && expects_) TakeFast(expected_);
   end_result_ = ClientResult::kEmpty;
@@ -131,8 +131,12 @@ ClientResult ClientStream::OnControl(const Frame& frame) {
     case ControlType::kWelcome: {
       Welcome welcome;
       if (!ParseWelcome(frame, &welcome) || welcome.version != kWireVersion) break;
-      const bool changed = epoch_ != 0 && welcome.epoch != 0 && welcome.epoch != epoch_;
-      if (!any_ || epoch_ == 0) record_epoch_ = welcome.epoch;
+      // Who names none may not know it yet; a name after records without one is another epoch's,
+      // but in the answer to HELLO.
+      const uint64_t last = epoch_ != 0 ? epoch_ : record_epoch_;
+      const bool follows = std::exchange(welcomed_, true) && any_;
+      const bool changed = welcome.epoch != 0 && (last != 0 ? welcome.epoch != last : follows);
+      if (!any_ || (record_epoch_ == 0 && !changed)) record_epoch_ = welcome.epoch;
       epoch_ = welcome.epoch;
       heartbeat_ms_ = welcome.heartbeat_ms;
       if (skipping_) StopSkipping();

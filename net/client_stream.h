@@ -98,6 +98,7 @@ class ClientStream {
   bool served_ = false;    // before it did
   bool refused_for_good_ = false;
   bool any_ = false, expects_ = false, skipping_ = false;
+  bool welcomed_ = false;     // on this connection
   bool fresh_epoch_ = false;  // the next record may begin anew
   bool gap_is_told_ = false;  // and its epoch's first records are missing
   bool reject_reorder_;

@@ -73,8 +73,8 @@ struct SessionExtra {
   // kCatchingUp: the first sequence it still lacks, and in which epoch that counts: its number, and
   // its name, since one without a record may yet be replaced.
   uint64_t catch_epoch = 0, catch_name = 0, catch_next = 0;
-  // What the source gave of that epoch ends before had_next (0: it gave nothing). Records of it
-  // from had_from on are yet to come here, and those below had_next are not sent again.
+  // It has that epoch up to had_next, from the source or from another server (0: not known).
+  // Records of it from had_from on are yet to come here; those below had_next are not sent again.
   uint64_t had_from = 0, had_next = 0;
   bool starved = false;         // the source had nothing
   uint64_t starved_ns = 0;      // since when; 0: not yet noticed

@@ -18,13 +18,10 @@ constexpr uint64_t kStarvedLookNs = 50'000'000;
 
 // Too slow for the log. Its send is not in flight.
 void SessionTable::FallBehind(Session& session, const std::string& why) {
-  const BroadcastLog::Place next = LetGo(session);
-  if (next.position == log_.head()) return;  // it was within the last frame
+  LetGo(session);
+  if (!TellWhereItStands(session)) return;  // it was within the last frame
   TellOf(ServerEvent::Kind::kClientSlow, session, "catches up from the source: " + why);
-  SessionExtra& extra = *session.extra;
-  const uint64_t epoch = epochs_.NumberAt(next.position);
-  if (session.said_hello && !extra.hello_waits && extra.epochs_told <= epoch) TellEpoch(session);
-  StartCatchUp(session, epoch, log_.WalSeqAt(next.position));
+  StartCatchUp(session, epochs_.NumberAt(session.cursor), log_.WalSeqAt(session.cursor));
 }
 
 void SessionTable::StartCatchUp(Session& session, uint64_t epoch, uint64_t from) {
@@ -184,10 +181,11 @@ void SessionTable::GoLive(Session& session, BroadcastLog::Place place) {
   extra.had_from = end.empty ? 0 : end.last_wal_seq + 1;
 }
 
-// A source may have been ahead of the log: what it gave is left out here when it comes. At a
-// boundary, and nothing of the log is sent until that is over.
+// A source, or the server before this one, may have been ahead of the log: what it gave is left out
+// here when it comes. At a boundary, and nothing of the log is sent until that is over.
 void SessionTable::PassOverHad(Session& session) {
   SessionExtra& extra = *session.extra;
+  const bool looked = extra.looked_cursor == session.cursor;  // and was sent nothing since
   uint64_t end = session.cursor;
   bool open = false;  // more of the epoch may come
   if (extra.catch_epoch >= epochs_.first() &&
@@ -207,6 +205,7 @@ void SessionTable::PassOverHad(Session& session) {
     session.counted_from = next.frame;
   }
   if (!open || extra.had_from >= extra.had_next) extra.had_next = 0;
+  if (looked) extra.looked_cursor = session.cursor;
 }
 
 // What the source does not have will not come: on from what the log has.

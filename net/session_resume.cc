@@ -7,6 +7,20 @@
 
 namespace ombus::net {
 
+namespace {
+
+// Whether HELLO says how far a client is in this epoch. Without a name none can be told from
+// another.
+bool Names(const Hello& hello, const EpochStart& start) {
+  return hello.resume_from != 0 && start.epoch != 0 && hello.epoch == start.epoch;
+}
+
+Gap NotRetained(uint64_t from, uint64_t first) {
+  return {from, first - 1, static_cast<uint32_t>(GapReason::kNotRetained)};
+}
+
+}  // namespace
+
 Gap EpochGap(uint64_t first) {
   return {0, first == 0 ? 0 : first - 1, static_cast<uint32_t>(GapReason::kEpochStart)};
 }
@@ -25,7 +39,8 @@ std::span<const std::byte> SessionTable::LogWindow(Session& session, uint64_t ma
   return session.extra->own.empty() ? LogWindow(session, max) : std::span<const std::byte>();
 }
 
-// At a boundary, before the first record that this client gets of an epoch.
+// At a boundary, before the first record that this client gets of an epoch, which may be further
+// on.
 void SessionTable::TellEpoch(Session& session) {
   SessionExtra& extra = *session.extra;
   const uint64_t number = epochs_.NumberAt(session.cursor);
@@ -34,15 +49,44 @@ void SessionTable::TellEpoch(Session& session) {
   extra.gap_at = kNoGap;  // a gap told before stays before
   const uint64_t first = log_.WalSeqAt(session.cursor);
   bool cut = std::exchange(extra.epoch_cut, false);
+  // What it had of this very epoch, from a server before this one or one that is ahead.
+  const uint64_t resume_from = Names(extra.hello, start) ? extra.hello.resume_from : 0;
+  const bool at_start = session.cursor == start.position;
+  const uint64_t next = std::max(first, resume_from);
   if (start.epoch != 0) {
     // Who resumes where it begins here lacks nothing of it.
-    const bool had = extra.hello.epoch == start.epoch && first <= extra.hello.resume_from;
-    cut |= !start.whole && session.cursor == start.position && !had;
-    // What it had came from a server before this one.
-    cut |= std::exchange(extra.resume_open, false) && extra.hello.epoch != start.epoch;
-    if (cut || start.epoch != extra.epoch_named) NameEpoch(extra, start.epoch, first);
+    const bool had = resume_from != 0 && first <= resume_from;
+    cut |= !start.whole && at_start && !had;
+    cut |= std::exchange(extra.resume_open, false) && resume_from == 0;
+    if (cut || start.epoch != extra.epoch_named) NameEpoch(extra, start.epoch, next);
   }
-  if (cut) AppendGap(&extra.own, EpochGap(first));
+  if (cut) {
+    AppendGap(&extra.own, EpochGap(next));
+  } else if (at_start && resume_from != 0 && resume_from < first) {
+    AppendGap(&extra.own, NotRetained(resume_from, first));
+  }
+  if (resume_from <= first) return;
+  NoteHad(extra, number, first, resume_from);
+  PassOverHad(session);
+}
+
+// Of the epoch in which the session stands, and of the next where it had the rest of that one.
+// False: it had all there is.
+bool SessionTable::TellWhereItStands(Session& session) {
+  SessionExtra& extra = *session.extra;
+  while (session.said_hello && !extra.hello_waits && session.cursor != log_.head() &&
+         extra.epochs_told <= epochs_.NumberAt(session.cursor)) {
+    TellEpoch(session);
+  }
+  return session.cursor != log_.head();
+}
+
+// It has all of that epoch before `next`; what is broadcast of it from `from` on may be of that.
+void SessionTable::NoteHad(SessionExtra& extra, uint64_t number, uint64_t from, uint64_t next) {
+  extra.catch_epoch = number;
+  extra.catch_name = epochs_.at(number).epoch;
+  extra.had_from = from;
+  extra.had_next = next;
 }
 
 void SessionTable::NameEpoch(SessionExtra& extra, uint64_t epoch, uint64_t first_wal_seq) {
@@ -93,11 +137,14 @@ void SessionTable::Welcome(Session& session) {
   extra.hello_waits = false;
   extra.gap_at = kNoGap;  // a gap told before stays before
   if (extra.hello.resume_from != 0) extra.had_next = 0;
-  const bool may_be_here = log_.frames() != 0 || options_.catch_up != nullptr;
-  extra.resume_open = extra.hello.resume_from != 0 && extra.hello.epoch != 0 && !may_be_here;
   const Hello& hello = extra.hello;
+  const auto number = epochs_.Find(hello.epoch);
+  // A source is asked for epochs that are known here.
+  const bool source_may = options_.catch_up != nullptr && number.has_value();
+  const bool may_be_here = log_.frames() != 0 || source_may;
+  extra.resume_open = hello.resume_from != 0 && hello.epoch != 0 && !may_be_here;
   const Gap gap = hello.resume_from != 0 && may_be_here
-                      ? Resume(session, epochs_.Find(hello.epoch), hello.resume_from, true)
+                      ? Resume(session, number, hello.resume_from, true)
                       : Gap{};
   if (session.state != SessionState::kCatchingUp) return TellPlace(session, gap);
   WelcomeBehind(session);
@@ -144,12 +191,18 @@ Gap SessionTable::Resume(Session& session, std::optional<uint64_t> number, uint6
     auto found = log_.Find(from, begin, end.place.position);
     if (from > end.last_wal_seq || end.empty) found = end.place;
     const bool here = found.has_value() && head - found->position <= reach();
+    const bool latest = *number + 1 == epochs_.count();
+    const bool named = Names(session.extra->hello, epochs_.at(*number));
     // Of an epoch of which nothing has been broadcast here the source may have more.
-    const bool source_first = end.empty && *number + 1 == epochs_.count();
-    if (may_catch_up && options_.catch_up != nullptr && (!here || source_first)) {
+    if (may_catch_up && options_.catch_up != nullptr && (!here || (end.empty && latest))) {
       LetGo(session);
       StartCatchUp(session, *number, from);
+      if (named) session.extra->had_next = from;
       return {};
+    }
+    // It may have been with a server that is ahead of this one.
+    if (named && latest && !end.empty && from > end.last_wal_seq) {
+      NoteHad(*session.extra, *number, end.last_wal_seq + 1, from);
     }
     if (here) {
       Reposition(session, *found);
@@ -167,7 +220,7 @@ Gap SessionTable::Resume(Session& session, std::optional<uint64_t> number, uint6
       oldest->position == head ? log_.last_wal_seq() + 1 : log_.WalSeqAt(oldest->position);
   if (!same_epoch) return EpochGap(next);
   if (next <= from) return {};
-  return {from, next - 1, static_cast<uint32_t>(GapReason::kNotRetained)};
+  return NotRetained(from, next);
 }
 
 }  // namespace ombus::net

@@ -111,7 +111,7 @@ void SessionTable::Cut(Session& session, uint64_t now_ns, const std::string& why
 
 // Lets go of the log: keeps what is left of a frame that has begun, counts those before it as
 // delivered, and leaves the cursor at the boundary that follows.
-BroadcastLog::Place SessionTable::LetGo(Session& session) {
+void SessionTable::LetGo(Session& session) {
   SessionExtra& extra = Extra(session);
   const BroadcastLog::Place next = log_.BoundaryAfter(session.cursor);
   if (next.position != session.cursor) {
@@ -122,7 +122,6 @@ BroadcastLog::Place SessionTable::LetGo(Session& session) {
   session.cursor = next.position;
   stats_.frames_delivered += next.frame - session.counted_from;
   session.counted_from = next.frame;
-  return next;
 }
 
 // To the head. The gap is told when the client has room for it; one that is not yet on its way
@@ -130,15 +129,15 @@ BroadcastLog::Place SessionTable::LetGo(Session& session) {
 void SessionTable::Skip(Session& session, const std::string& why) {
   const uint64_t lag = log_.head() - session.cursor;
   SessionExtra& extra = Extra(session);
-  const BroadcastLog::Place next = LetGo(session);
-  if (next.position == log_.head()) return;  // it was within the last frame: nothing to skip
-  const uint64_t epoch = epochs_.NumberAt(next.position);
-  const uint64_t to = EndOf(epoch).last_wal_seq;
+  LetGo(session);
   TakeBackGap(extra);
   // What is missing may be of an epoch that it has yet to be told of. Where a gap still waits no
   // record of that epoch was sent, and the next record's WELCOME and GAP will say so.
-  const bool tell = session.said_hello && !extra.hello_waits && !extra.skip_waits;
-  if (tell && extra.epochs_told <= epoch) TellEpoch(session);
+  const bool more = extra.skip_waits ? session.cursor != log_.head() : TellWhereItStands(session);
+  if (!more) return;  // it was within the last frame: nothing to skip
+  const BroadcastLog::Place next{session.cursor, session.counted_from};
+  const uint64_t epoch = epochs_.NumberAt(next.position);
+  const uint64_t to = EndOf(epoch).last_wal_seq;
   if (!extra.skip_waits) {
     extra.skip = {log_.WalSeqAt(next.position), to, static_cast<uint32_t>(GapReason::kSkipped)};
     extra.skip_epoch = epoch;

@@ -154,7 +154,9 @@ class SessionTable {
   // The bytes of the log to send next: never over the start of an epoch that is to be told first.
   std::span<const std::byte> LogWindow(Session& session, uint64_t max);
   void TellEpoch(Session& session);
+  bool TellWhereItStands(Session& session);
   static void NameEpoch(SessionExtra& extra, uint64_t epoch, uint64_t first_wal_seq);
+  void NoteHad(SessionExtra& extra, uint64_t number, uint64_t from, uint64_t next);
   void NoteEpochFirst();
   void AnswerHello(Session& session);
   // Where an epoch ends: where the next begins, or at the head.
@@ -185,7 +187,7 @@ class SessionTable {
   void AppendWarning(std::vector<std::byte>* to, uint64_t pending_bytes);
   void Overrun(Session& session, uint64_t now_ns, const std::string& why);
   void Cut(Session& session, uint64_t now_ns, const std::string& why);
-  BroadcastLog::Place LetGo(Session& session);
+  void LetGo(Session& session);
   void Skip(Session& session, const std::string& why);
   void TakeBackGap(SessionExtra& extra);
   void TellSkip(Session& session);

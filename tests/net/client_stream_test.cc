@@ -59,6 +59,41 @@ TEST(ClientStreamTest, TheHighestSequenceIsARecordLikeAnyOther) {
   EXPECT_EQ(stream.Next(&record), ClientResult::kEmpty);
 }
 
+// A relay that was started anew may not have found its stream yet when it answers.
+TEST(ClientStreamTest, IsToldOfAnotherEpochAlsoByAServerThatFirstNamedNone) {
+  ClientStream stream(1, /*reject_reorder=*/true, 0);
+  std::vector<std::byte> bytes;
+  AppendWelcome(&bytes, {.epoch = 7});
+  AppendRecord(&bytes, 100);
+  Feed(&stream, bytes);
+  Record record;
+  ASSERT_EQ(stream.Next(&record), ClientResult::kRecord);
+  stream.Reset(/*resuming=*/true);
+  bytes.clear();
+  AppendWelcome(&bytes, {.epoch = 0});
+  AppendWelcome(&bytes, {.epoch = 8});
+  AppendRecord(&bytes, 1);
+  Feed(&stream, bytes);
+  EXPECT_EQ(stream.Next(&record), ClientResult::kEpochChanged);
+  EXPECT_EQ(stream.resume_epoch(), 7u) << "no record of the other has come";
+  EXPECT_EQ(stream.Next(&record), ClientResult::kRecord);
+  EXPECT_EQ(stream.resume_epoch(), 8u);
+}
+
+TEST(ClientStreamTest, ANameThatFollowsRecordsWithoutOneIsAnotherEpochs) {
+  ClientStream stream(1, /*reject_reorder=*/true, 0);
+  std::vector<std::byte> bytes;
+  AppendWelcome(&bytes, {.epoch = 0});
+  AppendRecord(&bytes, 100);
+  AppendWelcome(&bytes, {.epoch = 8});
+  AppendRecord(&bytes, 1);
+  Feed(&stream, bytes);
+  Record record;
+  EXPECT_EQ(stream.Next(&record), ClientResult::kRecord);
+  EXPECT_EQ(stream.Next(&record), ClientResult::kEpochChanged);
+  EXPECT_EQ(stream.Next(&record), ClientResult::kRecord);
+}
+
 // A reason of a newer server, or one with a bit flipped: what is missing is told all the same.
 TEST(ClientStreamTest, AGapForAnUnknownReasonIsToldWithTheNextRecord) {
   for (const uint32_t why : {0u, 3u, 1u << 31}) {

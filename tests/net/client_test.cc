@@ -340,6 +340,32 @@ TEST_P(ClientTest, ResumesFromAnotherServerInTheEpochOfItsLastRecord) {
   EXPECT_EQ(record.wal_seq, 1u);
 }
 
+TEST_P(ClientTest, GetsEachRecordOnceFromAServerThatIsBehindTheOneBefore) {
+  StartServer({.epoch = 7});
+  const uint16_t port = server_->port();
+  auto client =
+      MustConnect({.port = port, .reject_reorder = true, .reconnect = true, .retry_base_ms = 1});
+  WaitForWelcome(client.get());
+  Send(24);
+  Record record;
+  ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+  for (const uint64_t first : {20, 23}) {
+    server_ = nullptr;
+    StartServer({.port = port, .epoch = 7});
+    if (first == 20) Send(first);  // in the log, or with nothing there yet
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kConnected);
+    WaitForClients(1);
+    while (server_->stats().bytes_sent == 0) {  // WELCOME
+      ASSERT_TRUE(server_->PollIo(0).ok());
+      ASSERT_EQ(client->Poll(&record, 0), ClientResult::kEmpty);
+    }
+    const uint64_t last = client->wal_seq() + 1;
+    for (uint64_t wal_seq = first + 1; wal_seq <= last; ++wal_seq) Send(wal_seq);
+    ASSERT_EQ(Next(client.get(), &record), ClientResult::kRecord);
+    EXPECT_EQ(record.wal_seq, last);
+  }
+}
+
 TEST_P(ClientTest, SkipsWhatComesBeforeWelcomeWhenItResumes) {
   RawServer server;
   auto client = MustConnect({.port = server.port(), .resume_from = 10});

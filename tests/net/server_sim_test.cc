@@ -2,7 +2,8 @@
 // cancelled completions, queues that are full and buffers that ran out, under every policy and with
 // any marks. Every client reads a gap-free run of exact frames, or is told: by a GAP that names
 // what is missing, by the warning before a jump, or by the end of its stream. So do the clients of
-// several servers over one log, whatever turn of theirs comes when.
+// several servers over one log, whatever turn of theirs comes when; and those that come back to
+// another server of the stream, with an empty log, which is behind the one before or ahead of it.
 //
 // OMBUS_SIM_SEEDS says how many seeds (the long form: 10000), OMBUS_SIM_FIRST where they begin.
 #include <gtest/gtest.h>
@@ -35,8 +36,9 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
 // What was broadcast of one incarnation of the producer. That of epoch e is number e - 1; its
 // records are of type e.
 struct SimEpoch {
-  uint64_t first = 1, next = 1;  // sequences
+  uint64_t first = 1, next = 1;  // sequences; of what this server has
   bool whole = true;
+  uint64_t had = 1;  // clients may have what any server had before this sequence
 };
 
 // Checks one client's bytes, frame by frame.
@@ -157,6 +159,7 @@ class Checker {
       epoch_ = resume_epoch_;
       end_missing_ = beginning_missing_ = false;
     }
+    if (welcome.epoch == 0) return testing::AssertionSuccess();  // it does not know it yet
     const bool warned = !std::exchange(welcomed_, true) && jump_told_;
     if (welcome.epoch == epoch_) {
       gap_told_ |= warned;  // of this epoch's end, too, where no record of it follows
@@ -220,9 +223,9 @@ class SimRun {
     listener_ = network_.NewListener();
     const SimOptions sim = RandomFaults(seed);
     options_ = RandomOptions();
+    sim_ = sim;
     if (sharers == 0) {
-      Add(BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim),
-                                          UniqueFd(listener_), options_));
+      StartServer();
     } else {
       StartSharers(sim, sharers);
     }
@@ -243,7 +246,8 @@ class SimRun {
            std::to_string(options_.soft_lag_bytes) + ", hard " +
            std::to_string(options_.hard_lag_bytes) + (store_ == nullptr ? "" : ", a source") +
            (store_is_whole_ ? "" : " with holes") + (lead_ == 0 ? "" : " that is ahead") +
-           (resets_ ? ", resets" : "") + (restarts_ ? ", epochs" : "");
+           (resets_ ? ", resets" : "") + (restarts_ ? ", epochs" : "") +
+           (replaced_ ? ", replaced" : "");
   }
 
  private:
@@ -297,6 +301,34 @@ class SimRun {
     return options;
   }
 
+  void StartServer() {
+    Add(BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network_, sim_),
+                                        UniqueFd(listener_), options_));
+  }
+
+  // Another server takes the place of the one there was. It may be behind that one, or ahead, and
+  // learn only later which epoch it is in.
+  void ReplaceServer() {
+    replaced_ = true;
+    servers_.clear();
+    for (const SimClient& client : clients_) network_.Close(client.fd);
+    clients_.clear();
+    left_behind_ = network_.open();  // connections that it had not taken
+    listener_ = network_.NewListener();
+    ++sim_.seed;
+    SimEpoch& epoch = epochs_.back();
+    if (store_ == nullptr && made_.empty() && !Chance(3)) {
+      const uint64_t back = Below(std::min<uint64_t>(epoch.next - epoch.first, 100) + 1);
+      epoch.next = Chance(3) ? epoch.next + Below(20) : epoch.next - back;
+    }
+    options_.epoch = Chance(2) ? epochs_.size() : 0;
+    unnamed_ = options_.epoch == 0;
+    StartServer();
+  }
+  void NameEpoch() {
+    if (std::exchange(unnamed_, false)) servers_[0]->BeginEpoch(epochs_.size(), Chance(2));
+  }
+
   void Add(Result<std::unique_ptr<BasicServer<SimBackend>>> made) {
     ASSERT_TRUE(made.ok()) << made.status().message();
     servers_.push_back(std::move(*made));
@@ -326,6 +358,7 @@ class SimRun {
 
   void Step() {
     if (clients_.size() < 8 && Chance(20)) Connect();
+    if (log_ == nullptr && Chance(300)) ReplaceServer();
     if (Chance(200) && !clients_.empty()) network_.Reset(clients_[Below(clients_.size())].fd);
     for (uint64_t n = Below(6); n > 0; --n) Broadcast(Below(1500));
     if (store_ != nullptr && !store_is_whole_ && Chance(20)) {
@@ -348,7 +381,7 @@ class SimRun {
     const uint64_t epoch = 1 + (Chance(2) ? epochs_.size() - 1 : Below(epochs_.size()));
     const SimEpoch& named = epochs_[epoch - 1];
     // Nobody can be in an epoch without a record.
-    const uint64_t records = named.next - named.first;
+    const uint64_t records = std::max(named.had, named.next) - named.first;
     const uint64_t resume_from =
         hello && Chance(2) && records != 0 ? named.first + Below(records + 1) : 0;
     clients_.push_back({fd, !Chance(3), Checker(&epochs_, hello, resume_from, epoch)});
@@ -364,7 +397,7 @@ class SimRun {
   void Restart() {
     const bool whole = !Chance(3);
     const uint64_t first = whole ? 1 : 2 + Below(50);
-    epochs_.push_back({.first = first, .next = first, .whole = whole});
+    epochs_.push_back({.first = first, .next = first, .whole = whole, .had = first});
     if (log_ != nullptr) log_->BeginEpoch(epochs_.size(), whole);
     if (log_ == nullptr) servers_[0]->BeginEpoch(epochs_.size(), whole);
   }
@@ -386,11 +419,12 @@ class SimRun {
   // Whether no more than so many are left.
   bool BroadcastMade(size_t left) {
     while (made_.size() > left) {
+      NameEpoch();
       const BroadcastResult result =
           log_ != nullptr ? log_->Broadcast(RecordOf(0)) : servers_[0]->Broadcast(RecordOf(0));
       if (result != BroadcastResult::kOk) return false;
       made_.pop_front();
-      ++epochs_.back().next;
+      epochs_.back().had = std::max(epochs_.back().had, ++epochs_.back().next);
     }
     return true;
   }
@@ -425,6 +459,12 @@ class SimRun {
 
   void Drain() {
     if (testing::Test::HasFatalFailure()) return;
+    // Up to where the server before this one was.
+    while (epochs_.back().next < epochs_.back().had) {
+      Broadcast(1);
+      ASSERT_NO_FATAL_FAILURE(TurnAll());
+      for (SimClient& client : clients_) ASSERT_NO_FATAL_FAILURE(client.Read(&network_, 65536));
+    }
     if (store_ != nullptr) store_->HoldBack(0);
     for (int round = 0; round < 2; ++round) {
       // Accepting may pause, completions be many turns late, and a turn send a few bytes only.
@@ -448,7 +488,8 @@ class SimRun {
     uint32_t complete = 0;
     for (const SimClient& client : clients_) {
       complete += client.checker.complete() && !client.ended;
-      if (options_.slow_client_policy == SlowClientPolicy::kCatchUp && store_is_whole_) {
+      const bool all_there = store_is_whole_ && !replaced_;  // else what the first server had
+      if (options_.slow_client_policy == SlowClientPolicy::kCatchUp && all_there) {
         EXPECT_EQ(client.checker.gaps(), 0u);
       }
     }
@@ -462,11 +503,11 @@ class SimRun {
   // Nothing is left of those who have gone: no session, no descriptor.
   void LeaveAndCount() {
     for (const SimClient& client : clients_) network_.Close(client.fd);
-    for (int step = 0; step < 5000 && network_.open() > 1; ++step) {
+    for (int step = 0; step < 5000 && network_.open() > left_behind_ + 1; ++step) {
       ASSERT_NO_FATAL_FAILURE(TurnAll());
     }
     EXPECT_EQ(ClientCount(), 0u);
-    EXPECT_EQ(network_.open(), 1u);  // the listener
+    EXPECT_EQ(network_.open(), left_behind_ + 1);  // the listener
   }
 
   std::mt19937_64 random_;
@@ -477,6 +518,9 @@ class SimRun {
   size_t lead_ = 0;                          // of the source before the servers
   std::deque<std::vector<std::byte>> made_;  // and not yet broadcast
   bool store_is_whole_ = true, resets_ = false, restarts_ = false;
+  bool replaced_ = false, unnamed_ = false;  // another server; which has yet to learn its epoch
+  size_t left_behind_ = 0;
+  SimOptions sim_;
   std::unique_ptr<SharedLog> log_;
   std::vector<std::unique_ptr<BasicServer<SimBackend>>> servers_;
   std::vector<SimClient> clients_;

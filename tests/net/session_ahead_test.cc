@@ -1,5 +1,5 @@
-// Clients of a catch-up source that is ahead of the broadcast log: what they have from the source
-// is not sent again when it comes here, however late that is.
+// Clients that are ahead of the broadcast log: what they have from a catch-up source, or from
+// another server of the same stream, is not sent again when it comes here, however late that is.
 #include "tests/net/table_world.h"
 
 namespace ombus::net {
@@ -129,6 +129,88 @@ TEST_F(SessionAheadTest, HoldsNothingUpThatItHas) {
   Broadcast(411, 412);
   EXPECT_EQ(Turn(slot), "W7 411 412 ");
   EXPECT_EQ(table_->Stats().slow_client_skips, 0u);
+}
+
+TEST_F(SessionAheadTest, SendsOnceWhatAnotherServerHadBeforeThisOne) {
+  Make({.epoch = 7});
+  Broadcast(1, 90);
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  EXPECT_EQ(firsts(), std::vector<uint64_t>{101});
+  Broadcast(91, 95);
+  EXPECT_EQ(Turn(slot), "");
+  EXPECT_TRUE(table_->all_drained());
+  Broadcast(96, 103);
+  EXPECT_EQ(Turn(slot), "101 102 103 ");
+}
+
+TEST_F(SessionAheadTest, SendsItOnceAlsoWhereThisServerHadNothingYet) {
+  Make({.epoch = 7});
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  Broadcast(95, 102);
+  EXPECT_EQ(Turn(slot), "101 102 ");
+}
+
+TEST_F(SessionAheadTest, SendsItOnceAlsoWhereThisServerDidNotKnowTheEpochYet) {
+  Make();
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W0 ");
+  table_->BeginEpoch(7, /*whole=*/false);
+  Broadcast(95, 102);
+  EXPECT_EQ(Turn(slot), "W7 101 102 ");
+  EXPECT_EQ(firsts(), std::vector<uint64_t>{101});
+}
+
+TEST_F(SessionAheadTest, SendsItOnceAlsoWhereThisServerIsAnEpochBehind) {
+  Make({.client_lag_bytes_max = 5000, .slow_client_policy = SlowClientPolicy::kSkip, .epoch = 6});
+  Broadcast(1, 1);
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W6 G0-0 1 ");
+  table_->BeginEpoch(7, /*whole=*/true);
+  Broadcast(1, 104, 1000);  // more than it may lag, before its turn comes
+  EXPECT_EQ(Turn(slot), "W7 101 102 103 104 ");
+  EXPECT_EQ(table_->Stats().slow_client_skips, 0u);
+}
+
+TEST_F(SessionAheadTest, TellsWhatNeitherServerHad) {
+  Make({.epoch = 7});
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  Broadcast(150, 151);
+  EXPECT_EQ(Turn(slot), "G101-149 150 151 ");
+}
+
+TEST_F(SessionAheadTest, TellsItOnlyOnceItKnowsTheEpochAlsoWhereThereIsASource) {
+  MakeWithSource();
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W0 ");
+  table_->BeginEpoch(7, /*whole=*/true);
+  Broadcast(150, 151);
+  EXPECT_EQ(Turn(slot), "W7 G101-149 150 151 ");
+}
+
+// Nobody knows whether those are the same records: the client marks what it takes for late.
+TEST_F(SessionAheadTest, SendsWhatComesOfAnEpochWithoutAName) {
+  Make();
+  Broadcast(1, 90);
+  const size_t slot = Join({.resume_from = 101});
+  EXPECT_EQ(Turn(slot), "W0 ");
+  Broadcast(91, 92);
+  EXPECT_EQ(Turn(slot), "91 92 ");
+}
+
+TEST_F(SessionAheadTest, SendsHeartbeatsWhileItLeavesOutWhatTheClientHas) {
+  Make({.heartbeat_ms = 100, .client_timeout_ms = 0, .epoch = 7});
+  Broadcast(1, 1);
+  const size_t slot = Join({.resume_from = 5000, .epoch = 7, .heartbeat_ms = 100});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  std::string told;
+  for (uint64_t seq = 2; seq < 1000; ++seq) {
+    Broadcast(seq, seq);
+    told += After(1, slot);
+  }
+  EXPECT_EQ(told.substr(0, 16), "H H H H H H H H ");
 }
 
 }  // namespace
