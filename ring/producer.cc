@@ -34,6 +34,7 @@ constexpr uint32_t kPrefetchAheadSlots = 8;
 // back.
 constexpr uint32_t kPrefetchAheadSlotsLatency = 2;
 constexpr uint64_t kTendLinesEveryNs = 1'000'000;
+constexpr uint64_t kWatchesPerStaleness = 8;
 
 uint32_t PrefetchAheadOf(const ProducerOptions& options) {
   if (options.prefetch_ahead_slots != kByProfile) return options.prefetch_ahead_slots;
@@ -219,13 +220,17 @@ bool Producer::RefreshLimit() {
   // epoch's start meanwhile. [join]
   const uint64_t lap_left = cold_->first_lap_end - head_;
   if (lap_left - 1 < capacity) room = std::min(room, lap_left);
+  room = std::min(room, cold_->scan_every);
   if (room > limit_ - head_) limit_ = head_ + room;
   return head_ != limit_;
 }
 
 PublishResult Producer::FindRoomSlow() {
   if (Superseded()) return PublishResult::kClosed;
-  if (RefreshLimit()) return PublishResult::kOk;
+  if (RefreshLimit()) {
+    WatchLinesWhenDue();
+    return PublishResult::kOk;
+  }
   header_->stalls.fetch_add(1, std::memory_order_relaxed);
   TendLinesWhenDue(NowNs());
   return RefreshLimit() ? PublishResult::kOk : PublishResult::kFull;
@@ -238,7 +243,10 @@ PublishResult Producer::WaitForRoom(uint64_t timeout_ns) {
 
 PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
   if (Superseded()) return PublishResult::kClosed;
-  if (RefreshLimit()) return PublishResult::kOk;
+  if (RefreshLimit()) {
+    WatchLinesWhenDue();
+    return PublishResult::kOk;
+  }
   header_->stalls.fetch_add(1, std::memory_order_relaxed);
   const uint64_t start_ns = NowNs();
   for (uint32_t round = 0; round < kPauseRounds && !RefreshLimit(); ++round) CpuRelax();
@@ -286,6 +294,41 @@ void Producer::TendLinesWhenDue(uint64_t now_ns) {
   for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) TendLine(i, now_ns);
 }
 
+// Not blocked: so that who will be in the way for having stopped has been asked before. Only where
+// there is something to read; who sleeps for want of that was not woken yet.
+void Producer::WatchLinesWhenDue() {
+  const uint64_t staleness_ns = cold_->options.staleness_ns;
+  if (staleness_ns == 0) return;
+  const uint64_t now_ns = NowNs();
+  if (now_ns - cold_->watched_ns < staleness_ns / kWatchesPerStaleness) return;
+  cold_->watched_ns = now_ns;
+  for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
+    const ConsumerLine& line = cold_->line(i);
+    const uint64_t control = line.control.load(std::memory_order_relaxed);
+    const uint64_t tail = line.tail.load(std::memory_order_relaxed);
+    if (!LineHoldsBack(control) || LagOf(head_, tail, mask_ + 1) == 0) continue;
+    (void)Unpolled(i, control, tail, now_ns);
+  }
+}
+
+// For how long a line that holds us back has polled nothing, as far as we know; asks it for its
+// tail, which the next poll answers.
+uint64_t Producer::Unpolled(uint32_t index, uint64_t control, uint64_t tail, uint64_t now_ns) {
+  LineWatch& watch = cold_->watches[index];
+  const uint64_t generation = control & ~kLineStateMask;
+  const bool asked = (control & kLineStateMask) == kLineUrged;
+  if (asked && watch.since_ns != 0 && watch.control == generation && watch.tail == tail) {
+    return now_ns - watch.since_ns;
+  }
+  watch = {.control = generation, .tail = tail, .since_ns = now_ns};
+  if (!asked) {
+    ConsumerLine& line = cold_->line(index);
+    (void)line.control.compare_exchange_strong(control, generation | kLineUrged,
+                                               std::memory_order_relaxed);
+  }
+  return 0;
+}
+
 // One line, when we are blocked: free it if its owner is dead, evict it if it has stood still for
 // too long, else ask it to store its tail.
 void Producer::TendLine(uint32_t index, uint64_t now_ns) {
@@ -304,24 +347,15 @@ void Producer::TendLine(uint32_t index, uint64_t now_ns) {
     return;
   }
 
-  LineWatch& watch = cold_->watches[index];
-  const uint64_t generation = control & ~kLineStateMask;
-  if (watch.since_ns == 0 || watch.control != generation || watch.tail != tail) {
-    watch = {.control = generation, .tail = tail, .since_ns = now_ns};
-  } else if (cold_->options.staleness_ns != 0 &&
-             now_ns - watch.since_ns >= cold_->options.staleness_ns) {
-    line.evict_position.store(head_, std::memory_order_relaxed);
-    const uint64_t evicted = generation | static_cast<uint64_t>(LineState::kEvicted);
-    // Nothing of its is overwritten before the next scan, which fences. [evict]
-    if (line.control.compare_exchange_strong(control, evicted, std::memory_order_relaxed)) {
-      header_->evictions.fetch_add(1, std::memory_order_relaxed);
-      ++cold_->evictions;
-    }
-    return;
-  }
-  if ((control & kLineStateMask) != kLineUrged) {
-    (void)line.control.compare_exchange_strong(control, generation | kLineUrged,
-                                               std::memory_order_relaxed);
+  const uint64_t staleness_ns = cold_->options.staleness_ns;
+  const uint64_t unpolled_ns = Unpolled(index, control, tail, now_ns);
+  if (staleness_ns == 0 || unpolled_ns < staleness_ns) return;
+  line.evict_position.store(head_, std::memory_order_relaxed);
+  const uint64_t evicted = (control & ~kLineStateMask) | static_cast<uint64_t>(LineState::kEvicted);
+  // Nothing of its is overwritten before the next scan, which fences. [evict]
+  if (line.control.compare_exchange_strong(control, evicted, std::memory_order_relaxed)) {
+    header_->evictions.fetch_add(1, std::memory_order_relaxed);
+    ++cold_->evictions;
   }
 }
 

@@ -15,7 +15,7 @@
 
 namespace ombus {
 
-// What a blocked producer has seen of a line, to tell progress from standstill.
+// When a line was asked for its tail, and what it said then, to tell progress from standstill.
 struct LineWatch {
   uint64_t control = 0;
   uint64_t tail = 0;
@@ -29,6 +29,8 @@ struct Producer::Cold {
   MemoryReport memory;
   std::vector<LineWatch> watches;  // one per line
   uint64_t tended_ns = 0;          // when the blocking lines were last looked after
+  uint64_t watched_ns = 0;         // when all lines were
+  uint64_t scan_every = 0;         // records; no limit is further than that
   pid_t creator = 0;               // a forked child must not end its parent's stream
   uint64_t epoch = 0;
   uint64_t first_lap_end = 0;  // position: the epoch's first record is overwritten there

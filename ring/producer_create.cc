@@ -209,6 +209,14 @@ uint32_t FlagsOf(const ProducerOptions& options) {
          (options.reject_reorder ? kRingFlagRejectReorder : 0);
 }
 
+// Who stops is to be found standing before it is in the way, so where that matters twice a lap. A
+// small ring fills too soon to gain by that.
+uint64_t ScanEvery(const ProducerOptions& options) {
+  constexpr uint64_t kCapacityMin = 64;
+  const bool once = options.staleness_ns == 0 || options.capacity < kCapacityMin;
+  return once ? options.capacity : options.capacity / 2;
+}
+
 Status CheckOptions(const ProducerOptions& options, const Geometry& geometry) {
   if (Status status = CheckRingName(options.name); !status.ok()) return status;
   if ((options.permissions & ~uint32_t{0777}) != 0) {
@@ -275,6 +283,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->watches.resize(geometry.max_consumers);
   cold->creator = getpid();
   cold->first_lap_end = head + geometry.capacity;
+  cold->scan_every = ScanEvery(options);
   cold->epoch = cold->header().epoch.load(std::memory_order_relaxed);
   return std::unique_ptr<Producer>(new Producer(std::move(cold), head));
 }

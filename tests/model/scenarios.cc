@@ -140,7 +140,7 @@ constexpr Scenario kScenarios[] = {
               HandOver();
             },
         .run =
-            [](int thread) { thread == 0 ? Publish(0, 1 + more_calls) : Poll(1, 2 + more_calls); },
+            [](int thread) { thread == 0 ? Publish(0, 2 + more_calls) : Poll(1, 2 + more_calls); },
         .wind_up = DrainAll,
     },
     {
@@ -150,11 +150,11 @@ constexpr Scenario kScenarios[] = {
             [] {
               MakeRing({.evicts = true});
               Join(1);
-              Publish(0, 1);
-              AllocateFor(1);
-              Poll(1, 2);
-              AllocateFor(0);
               Publish(0, 2);
+              AllocateFor(1);
+              Poll(1, 3);
+              AllocateFor(0);
+              Publish(0, 2);  // full, and nobody is urged
               HandOver();
             },
         .run =

@@ -63,9 +63,9 @@ typedef struct OmBusStreamConfig {
   uint32_t slot_size;       // bytes, a multiple of 8 from 24 up to 65560; 0: 256
   uint32_t max_consumers;   // 1…1024; 0: 8
   uint32_t flags;           // OM_BUS_FLAG_…
-  uint64_t staleness_ns;    // a consumer that blocks the ring and polls nothing for so long no
-                            // longer holds the producer back; counted from when the ring is found
-                            // full; 0: it does for ever while it lives
+  uint64_t staleness_ns;    // a consumer that blocks the ring and has not polled for so long no
+                            // longer holds the producer back; counted from a look at it, twice a
+                            // lap and when the ring is full; 0: it does for ever while it lives
   OmBusBackpressureCb backpressure_cb;
   void* backpressure_ctx;
 } OmBusStreamConfig;

@@ -37,7 +37,7 @@ typedef struct ombus_producer_options {
   uint32_t slot_size;                  // bytes, a multiple of 8 from 24 up; 256
   uint32_t max_consumers;              // lines reserved, 1…1024; 8
   uint32_t crc32c;                     // 1: seal each record, readers check it; 0
-  uint64_t staleness_ns;               // evict a consumer that blocks without progress; 0: never
+  uint64_t staleness_ns;               // evict a consumer that blocks and does not poll; 0: never
   ombus_backpressure_fn backpressure;  // NULL: none
   void* backpressure_context;
   uint32_t permissions;           // of the object; consumers need read and write; 0600

@@ -40,7 +40,9 @@ struct ProducerOptions {
   uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024
   bool crc32c = false;                            // seal each record; readers check it
   bool reject_reorder = false;                    // all consumers report kReorder, asked or not
-  uint64_t staleness_ns = 0;  // evict a live consumer that blocks without progress; 0: never
+  // Evict a live consumer that blocks and has not polled for so long since it was looked at: twice
+  // a lap, and when the ring is full. 0: never.
+  uint64_t staleness_ns = 0;
   BackpressureCallback backpressure = nullptr;
   void* backpressure_context = nullptr;
   RingProfile profile = RingProfile::kThroughput;
@@ -149,6 +151,8 @@ class OMBUS_API Producer {
   bool Superseded();
   void TendLinesWhenDue(uint64_t now_ns);
   void TendLine(uint32_t index, uint64_t now_ns);
+  void WatchLinesWhenDue();
+  uint64_t Unpolled(uint32_t index, uint64_t control, uint64_t tail, uint64_t now_ns);
   void WakeSlow();
 
   // head_ == limit_ sends every call to a slow half: the ring is full as far as we know, or this

@@ -43,8 +43,8 @@ enum class RingState : uint32_t {
 // What the low two bits of ConsumerLine::control say; the rest is the line's generation.
 enum class LineState : uint64_t { kFree = 0, kLive = 1, kEvicted = 2 };
 inline constexpr uint64_t kLineStateMask = 3;
-// The fourth value of those bits: live, and asked by a blocked producer to store its tail at the
-// next poll, so that slow progress is seen as progress. The consumer answers by going back to live.
+// The fourth value of those bits: live, and asked by the producer to store its tail at the next
+// poll, so that slow progress is seen as progress. The consumer answers by going back to live.
 inline constexpr uint64_t kLineUrged = 3;
 
 inline constexpr bool LineHoldsBack(uint64_t control) {
