@@ -92,8 +92,8 @@ void FreeDeadLines(const ShmObject& object, const Geometry& geometry) {
                                                  uint64_t{i} * kConsumerLineBytes);
     uint64_t control = line->control.load(std::memory_order_relaxed);
     if (!LineHoldsBack(control) || ByteIsLocked(object.fd(), ConsumerLockByte(i))) continue;
-    if (line->control.compare_exchange_strong(control, control & ~kLineStateMask,
-                                              std::memory_order_relaxed)) {
+    const uint64_t free = control & ~kLineStateMask;
+    if (line->control.compare_exchange_strong(control, free, std::memory_order_relaxed)) {
       object.header()->reclaimed.fetch_add(1, std::memory_order_relaxed);
     }
   }

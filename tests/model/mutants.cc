@@ -82,6 +82,7 @@ constexpr Check kChecks[] = {
     {kProducer, "if (line.control.compare_exchange_strong(control, evicted,", Change::kForced},
     {kProducer, "(void)line.control.compare_exchange_strong(control, generation", Change::kForced},
     {kConsumer, "(void)line_->control.compare_exchange_strong(urged, live_,", Change::kForced},
+    {kCreation, "if (line->control.compare_exchange_strong(control, free,", Change::kForced},
     {kCreation, "if (slot->seq.load(", Change::kBlind},
     {kCreation, "header.head.store(head, ", Change::kLeftOut},
     {kCreation, "header.epoch_position.store(position, ", Change::kLeftOut},

@@ -250,7 +250,7 @@ constexpr Scenario kScenarios[] = {
         .run =
             [](int thread) {
               if (thread == 0) return Publish(0, 2);
-              Poll(thread, 1);
+              Poll(thread, thread == 1 ? 1 + more_calls : 1);
             },
         .wind_up = DrainAllAndGoOn,
     },
@@ -268,7 +268,7 @@ constexpr Scenario kScenarios[] = {
               if (thread == 2) return Poll(2, 1);
               if (thread == 1) return Leave(1);
               Open(3, ConsumerStart::kLive, 0);
-              Poll(3, 1);
+              Poll(3, 1 + more_calls);
             },
         .wind_up = DrainAllAndGoOn,
     },
@@ -285,9 +285,9 @@ constexpr Scenario kScenarios[] = {
         .run =
             [](int thread) {
               if (thread == 0) return Publish(0, 2);
-              if (thread == 1) return Poll(1, 2);
+              if (thread == 1) return Poll(1, 2 + more_calls);
               Open(2, ConsumerStart::kLive, 0);
-              Poll(2, 1);
+              Poll(2, 1 + more_calls);
             },
         .wind_up = DrainAllAndGoOn,
         .mortal = 0b10,
@@ -310,6 +310,31 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
+        .successor = 2,
+    },
+    {
+        .name = "producer and reader die, and another takes the line",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeRing({.tends = true, .producers = 0b101, .enders = 0b100, .owners = {0b1010}});
+              Join(1);
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return Publish(0, 1);
+              if (thread == 1) return Poll(1, 2);
+              if (thread == 2) {
+                Create(2);
+                return Publish(2, 1 + more_calls);
+              }
+              Open(3, ConsumerStart::kLive, 0);
+              Poll(3, 1 + more_calls);
+            },
+        .wind_up = DrainAllAndGoOn,
+        .mortal = 0b10,
         .successor = 2,
     },
     {

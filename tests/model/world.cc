@@ -313,10 +313,12 @@ void DrainAll() {
 
 void DrainAllAndGoOn() {
   DrainAll();
-  const Producer& producer = *world.writers[0]->producer;
+  int last = kThreadsMax - 1;
+  while (world.writers[last] == nullptr) --last;
+  const Producer& producer = *world.writers[last]->producer;
   for (uint32_t i = 0; i <= world.shape.capacity; ++i) {
     const uint64_t head = producer.head();
-    for (int looks = 0; looks < 4 && producer.head() == head; ++looks) Publish(0, 1);
+    for (int looks = 0; looks < 4 && producer.head() == head; ++looks) Publish(last, 1);
     if (producer.head() == head) Fail("the producer is held back by nobody");
     DrainAll();
   }

@@ -41,8 +41,12 @@ int64_t RunHotPath(Producer& producer, Consumer& consumer) {
     if (producer.Publish({.payload = payload, .size = 8}) == PublishResult::kOk) ++open;
     if (producer.TryPublishBatch(in, nullptr) == PublishResult::kOk) open += 8;
     if (producer.TryReserve() != nullptr && producer.Commit(1, 2, 16) == PublishResult::kOk) ++open;
+    open += producer.TryPublishShort(0, 1, payload, 8);
     Record out[4];
-    if (IsRecord(consumer.Poll(&out[0]))) --open;
+    std::byte copy[slot_access::kInlineCopyBytesMax];
+    open -= consumer.TryCopyOut<sizeof copy>(copy, &out[0]);
+    if (IsRecord(consumer.Poll(&out[0])) && consumer.valid()) --open;
+    consumer.Release();
     open -= static_cast<int64_t>(consumer.PollBatch(out).count);
     open -= static_cast<int64_t>(consumer.Drain(100, [](const Record&) {}).count);
     open -= static_cast<int64_t>(consumer.Drain(100, [](const Record&) {}).count);
