@@ -11,6 +11,6 @@
 #include <mutex>
 #include <thread>
 
-#include "precompiled/standard.h"
+#include "tools/precompiled/standard.h"
 
 #endif  // OMBUS_PRECOMPILED_GOOGLETEST_H_
