@@ -1,6 +1,6 @@
 // The same for the tests, nearly half of whose time at the compiler goes into GoogleTest's headers.
-#ifndef OMBUS_PRECOMPILED_GOOGLETEST_H_
-#define OMBUS_PRECOMPILED_GOOGLETEST_H_
+#ifndef OMBUS_TOOLS_PRECOMPILED_GOOGLETEST_H_
+#define OMBUS_TOOLS_PRECOMPILED_GOOGLETEST_H_
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,4 +13,4 @@
 
 #include "tools/precompiled/standard.h"
 
-#endif  // OMBUS_PRECOMPILED_GOOGLETEST_H_
+#endif  // OMBUS_TOOLS_PRECOMPILED_GOOGLETEST_H_

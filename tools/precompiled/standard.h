@@ -1,8 +1,8 @@
 // What nearly every source takes in of the standard library, parsed once for a target instead of
 // once for a source, where -Db_pch=true asks for it. Nothing includes this: each source names what
 // it needs, and a build without -Db_pch=true, the default, shows that it does.
-#ifndef OMBUS_PRECOMPILED_STANDARD_H_
-#define OMBUS_PRECOMPILED_STANDARD_H_
+#ifndef OMBUS_TOOLS_PRECOMPILED_STANDARD_H_
+#define OMBUS_TOOLS_PRECOMPILED_STANDARD_H_
 
 #include <algorithm>
 #include <array>
@@ -21,4 +21,4 @@
 #include <utility>
 #include <vector>
 
-#endif  // OMBUS_PRECOMPILED_STANDARD_H_
+#endif  // OMBUS_TOOLS_PRECOMPILED_STANDARD_H_
