@@ -69,6 +69,23 @@ class SessionTimersTest : public ::testing::Test {
   std::vector<std::byte> sent_;
 };
 
+// What a client costs that has said HELLO and is sent the log: the socket's slot apart.
+static_assert(sizeof(Session) + sizeof(SessionExtra) <= 768, "well within 1 KiB");
+
+TEST_F(SessionTimersTest, KeepsSoManyAnswersAndNoMoreForWhoSaysHelloAgainAndReadsNone) {
+  Make({.control_frames_per_second = 0});
+  auto verdict = SayHello(0);
+  size_t hellos = 1, most = 0;
+  for (; verdict == SessionTable::Verdict::kKeep && hellos < 1000; ++hellos) {
+    (void)table_->NextSend(session());  // answers; its socket is full
+    most = std::max(most, session().extra->own.size());
+    verdict = SayHello(0);
+  }
+  EXPECT_NE(verdict, SessionTable::Verdict::kKeep);
+  EXPECT_EQ(most, (hellos - 1) * FrameBytes(kWelcomeBytes));
+  EXPECT_LE(most, 4096u);
+}
+
 TEST_F(SessionTimersTest, NeedsNoTimerForWhoAskedForNothing) {
   Make({});
   EXPECT_EQ(SayHello(0), SessionTable::Verdict::kKeep);
