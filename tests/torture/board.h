@@ -20,7 +20,7 @@ inline constexpr int kReadings = 5;
 // What a round does to its processes.
 struct Plan {
   const char* name = nullptr;
-  uint64_t share = 0;  // of all records, in percent
+  uint64_t share = 0;  // of all records, in thousandths
   uint32_t capacity = 256, slot_size = 256;
   bool crc32c = false;
   uint64_t staleness_ns = 0;  // 0: no record may be lost
