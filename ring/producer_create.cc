@@ -6,11 +6,13 @@
 //   lock had, anything else of ours        -> a new object takes the name
 //
 // The lock counts only while the name still leads to the locked object; else all begins anew.
+#include <sys/auxv.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -33,11 +35,20 @@ constexpr int kCreateAttemptsMax = 100;
 
 constexpr uint32_t StateWord(RingState state) { return static_cast<uint32_t>(state); }
 
+// What the kernel gave this process at its start, which no reboot repeats, and the time since boot,
+// which this process does not repeat: for where getrandom is refused, or has nothing yet.
+uint64_t EpochWithoutEntropy() {
+  uint64_t word = 0;
+  const auto* at_start = reinterpret_cast<const std::byte*>(getauxval(AT_RANDOM));
+  if (at_start != nullptr) std::memcpy(&word, at_start, sizeof word);
+  return word + NowNs() * 0x9E3779B97F4A7C15u;
+}
+
 uint64_t RandomEpoch(uint64_t previous) {
   uint64_t epoch = 0;
   while (epoch == 0 || epoch == previous) {
     if (getrandom(&epoch, sizeof epoch, GRND_NONBLOCK) != sizeof epoch) {
-      epoch = previous + NowNs() * 0x9E3779B97F4A7C15u;  // no entropy yet, early at boot
+      epoch = EpochWithoutEntropy();
     }
   }
   return epoch;

@@ -1,11 +1,14 @@
 // Producer::Create against another that comes in the same instant. The calls that decide are
-// intercepted: this program's own fcntl runs a test's function before the lock is asked for.
+// intercepted: this program's own fcntl runs a test's function before the lock is asked for. Its
+// getrandom refuses when told to.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -17,6 +20,8 @@
 namespace {
 
 std::function<void()> before_lock;  // runs once
+bool refuse_random = false;
+int randoms_refused = 0;
 
 int Fcntl(int fd, int command, void* argument) {
   if (command == F_OFD_SETLK && before_lock) std::exchange(before_lock, nullptr)();
@@ -31,6 +36,14 @@ int InterceptedFcntl(int fd, int command, void* argument) __asm__("fcntl");
 int InterceptedFcntl64(int fd, int command, void* argument) __asm__("fcntl64");
 int InterceptedFcntl(int fd, int command, void* argument) { return Fcntl(fd, command, argument); }
 int InterceptedFcntl64(int fd, int command, void* argument) { return Fcntl(fd, command, argument); }
+
+ssize_t InterceptedGetrandom(void* buffer, size_t bytes, unsigned flags) __asm__("getrandom");
+ssize_t InterceptedGetrandom(void* buffer, size_t bytes, unsigned flags) {
+  if (!refuse_random) return syscall(SYS_getrandom, buffer, bytes, flags);
+  ++randoms_refused;
+  errno = EAGAIN;
+  return -1;
+}
 }
 
 namespace ombus {
@@ -69,6 +82,21 @@ TEST(ProducerCreateTest, WhoseObjectWasRemovedByAnotherMeanwhileBeginsAnew) {
   EXPECT_FALSE(before_lock);
   EXPECT_EQ((*producer)->head(), 0u);
   EXPECT_TRUE(Consumer::Open({.name = name.str()}).ok());
+}
+
+TEST(ProducerCreateTest, WithoutEntropyEpochsDifferAllTheSame) {
+  const RingTestName name;
+  std::set<uint64_t> epochs;
+  refuse_random = true;
+  for (int i = 0; i < 100; ++i) {
+    auto producer = Producer::Create({.name = name.str()});
+    ASSERT_TRUE(producer.ok()) << producer.status().message();
+    EXPECT_NE((*producer)->epoch(), 0u);
+    epochs.insert((*producer)->epoch());
+  }
+  refuse_random = false;
+  EXPECT_EQ(epochs.size(), 100u);
+  EXPECT_GE(randoms_refused, 100);
 }
 
 }  // namespace
