@@ -161,15 +161,6 @@ class ClassicRing {
     return true;
   }
 
-  // The same with a copy of the payload, since its room is the producer's once the tail is stored.
-  bool PollCopy(std::byte* to, Record* record) {
-    if (!Take(record)) return false;
-    std::memcpy(to, record->payload, record->size);
-    record->payload = to;
-    lines_[0].tail.store(tail_, std::memory_order_release);
-    return true;
-  }
-
   template <typename F>
   size_t Drain(size_t max, F&& f) {
     size_t count = 0;

@@ -5,9 +5,7 @@
 #include <deque>
 #include <functional>
 
-#include "net/basic_client.h"
-#include "net/sim_backend.h"
-#include "net/sim_network.h"
+#include "tests/net/sim_client.h"
 
 namespace ombus::net {
 namespace {
@@ -31,33 +29,8 @@ class LookingBackend : public SimBackend {
   std::deque<std::function<void()>> after_looks;  // one is called after each look
 };
 
-class ClientLookTest : public ::testing::Test {
+class ClientLookTest : public SimClientFixture<LookingBackend> {
  protected:
-  void Make(ClientOptions options) {
-    options.host = "feed";
-    options.port = 7;
-    auto backend = std::make_unique<LookingBackend>(&network_, SimOptions{});
-    backend_ = backend.get();
-    const std::vector addresses{network_.AddressOf(listener_)};
-    client_ = std::make_unique<BasicClient<LookingBackend>>(
-        std::move(backend), addresses, options,
-        ClientNetwork{.look_up = [addresses] { return Result(addresses); },
-                      .new_socket =
-                          [this](const sockaddr_storage&) {
-                            return Result<UniqueFd>(UniqueFd(network_.NewSocket()));
-                          }});
-    ASSERT_TRUE(client_->ConnectFirst().ok());
-    server_ = network_.Accept(listener_);
-    ASSERT_GE(server_, 0);
-  }
-  void Write(const std::vector<std::byte>& bytes) {
-    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
-  }
-  static void AppendRecord(std::vector<std::byte>* to, uint64_t wal_seq) {
-    const size_t at = to->size();
-    to->resize(at + FrameBytes(8));
-    EncodeFrame(to->data() + at, {.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 1});
-  }
   // Busy polls that find nothing, until the next is after more than a second.
   void PollInVain() {
     NullSink nobody;
@@ -67,12 +40,6 @@ class ClientLookTest : public ::testing::Test {
       ASSERT_TRUE(backend_->Turn(nobody, 101 * kMs).ok());  // time passes
     }
   }
-
-  SimNetwork network_;
-  int listener_ = network_.NewListener();
-  int server_ = -1;
-  LookingBackend* backend_ = nullptr;
-  std::unique_ptr<BasicClient<LookingBackend>> client_;
 };
 
 // Its patience with the server is over, it looks, and finds nothing yet. With a wait of 0 it looks

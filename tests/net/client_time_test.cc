@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "net/basic_client.h"
-#include "net/sim_backend.h"
-#include "net/sim_network.h"
+#include "tests/net/sim_client.h"
 
 namespace ombus::net {
 namespace {
@@ -14,45 +12,31 @@ using ::testing::HasSubstr;
 
 constexpr uint64_t kMs = 1'000'000;
 
-class ClientTimeTest : public ::testing::Test {
+class ClientTimeTest : public SimClientFixture<SimBackend> {
  protected:
-  using Addresses = Result<std::vector<sockaddr_storage>>;
-
   void Make(ClientOptions options, std::function<Addresses()> look_up = {}) {
-    if (!look_up) look_up = [this] { return Addresses({network_.AddressOf(listener_)}); };
-    options.host = "feed";
-    options.port = 7;
     options.receive_buffer_bytes = 1;
-    auto backend = std::make_unique<SimBackend>(&network_, SimOptions{});
-    backend_ = backend.get();
-    client_ = std::make_unique<BasicClient<SimBackend>>(
-        std::move(backend), std::vector{network_.AddressOf(listener_)}, options,
-        ClientNetwork{.look_up = std::move(look_up), .new_socket = [this](const sockaddr_storage&) {
-                        return Result<UniqueFd>(UniqueFd(network_.NewSocket()));
-                      }});
-    ASSERT_TRUE(client_->ConnectFirst().ok());
-    server_ = network_.Accept(listener_);
-    ASSERT_GE(server_, 0);
+    SimClientFixture::Make(options, std::move(look_up));
   }
   void Welcome(uint32_t heartbeat_ms) {
     std::vector<std::byte> bytes;
     AppendWelcome(&bytes, {.heartbeat_ms = heartbeat_ms});
-    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+    Write(bytes);
   }
   void Heartbeat() {
     std::vector<std::byte> bytes;
     AppendHeartbeat(&bytes, 0);
-    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+    Write(bytes);
   }
   void Data(uint64_t wal_seq) {
-    std::vector<std::byte> bytes(FrameBytes(8));
-    EncodeFrame(bytes.data(), {.wal_seq = wal_seq, .payload = &wal_seq, .size = 8, .type = 1});
-    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+    std::vector<std::byte> bytes;
+    AppendRecord(&bytes, wal_seq);
+    Write(bytes);
   }
   void Bye(ByeReason why, std::string_view text) {
     std::vector<std::byte> bytes;
     AppendBye(&bytes, why, text);
-    ASSERT_EQ(network_.Write(server_, bytes), static_cast<int>(bytes.size()));
+    Write(bytes);
   }
   // How many frames of this type the client has sent.
   size_t Received(ControlType type) {
@@ -70,12 +54,6 @@ class ClientTimeTest : public ::testing::Test {
     Record record;
     return client_->Poll(&record, ms * kMs);
   }
-
-  SimNetwork network_;
-  int listener_ = network_.NewListener();
-  int server_ = -1;
-  SimBackend* backend_ = nullptr;
-  std::unique_ptr<BasicClient<SimBackend>> client_;
 };
 
 TEST_F(ClientTimeTest, BeatsOnceTheServerHasAgreedAndNotBefore) {
