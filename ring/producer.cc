@@ -249,10 +249,14 @@ PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
   }
   header_->stalls.fetch_add(1, std::memory_order_relaxed);
   const uint64_t start_ns = NowNs();
+  uint64_t told_ns = start_ns;
   for (uint32_t round = 0; round < kPauseRounds && !RefreshLimit(); ++round) CpuRelax();
   PublishResult result = PublishResult::kOk;
   for (uint32_t round = 0; !RefreshLimit(); ++round) {
     const uint64_t now_ns = NowNs();
+    // Not at the end: who waits for ever is who is looked for.
+    header_->stalled_ns.fetch_add(now_ns - std::exchange(told_ns, now_ns),
+                                  std::memory_order_relaxed);
     TendLinesWhenDue(now_ns);  // before the end, too: for callers whose timeouts are short
     const bool over = now_ns - start_ns >= timeout_ns;
     if (over || Superseded()) {
@@ -265,7 +269,7 @@ PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
     }
     BackOff(round, now_ns - start_ns);
   }
-  header_->stalled_ns.fetch_add(NowNs() - start_ns, std::memory_order_relaxed);
+  header_->stalled_ns.fetch_add(NowNs() - told_ns, std::memory_order_relaxed);
   return result;
 }
 

@@ -120,6 +120,30 @@ TEST_F(RingProcessTest, AKilledConsumerReleasesTheProducer) {
   EXPECT_EQ(ReadRingSnapshot(name_.str())->reclaimed, 1u);
 }
 
+TEST_F(RingProcessTest, TheTimeOfAStallIsToldWhileItLasts) {
+  ChildProcess child([&](ChildProcess::Parent& parent) {
+    auto producer = MakeProducer({.capacity = 8});
+    parent.Tell(), parent.Await();
+    for (int i = 0; i < 8; ++i) {
+      if (producer->TryPublish({}) != PublishResult::kOk) return 1;
+    }
+    return producer->Publish({}) == PublishResult::kOk ? 0 : 2;  // for as long as it takes
+  });
+  ASSERT_TRUE(child.Await());
+  auto consumer = MakeConsumer();
+  child.Tell();
+  uint64_t stalled_ns = 0;
+  for (int looks = 0; looks < 20'000 && stalled_ns < 5'000'000; ++looks) {
+    stalled_ns = ReadRingSnapshot(name_.str())->stalled_ns;
+    poll(nullptr, 0, 1);
+  }
+  EXPECT_GE(stalled_ns, 5'000'000u);
+  EXPECT_EQ(ReadRingSnapshot(name_.str())->stalls, 1u);
+  Record record;
+  while (consumer->Poll(&record) == PollResult::kRecord) consumer->Release();
+  EXPECT_EQ(child.Wait(), 0);
+}
+
 TEST_F(RingProcessTest, TheLineOfAKilledConsumerCanBeClaimedAgain) {
   auto producer = MakeProducer({.capacity = 8, .max_consumers = 1});
   ChildProcess child([&](ChildProcess::Parent& parent) {

@@ -532,7 +532,10 @@ TEST_F(RingTest, StatisticsTellBatchSizesAndTheMostUnreadRecords) {
   size_t published = 0;
   EXPECT_EQ(producer->TryPublishBatch(records, &published), PublishResult::kFull);
   EXPECT_EQ(published, 0u);
+  EXPECT_EQ(producer->TryPublish({}), PublishResult::kFull);
+  EXPECT_EQ(producer->TryReserve(), nullptr);
   const auto snapshot = ReadRingSnapshot(name_.str());
+  EXPECT_EQ(snapshot->stalls, 3u);
   EXPECT_EQ(snapshot->batches[0], 1u);
   EXPECT_EQ(snapshot->batches[1], 0u);
   EXPECT_EQ(snapshot->batches[2], 1u);
