@@ -1,9 +1,14 @@
 #include "ring/shared_mapping.h"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // Linux 5.14
+#endif
 
 namespace ombus {
 namespace {
@@ -11,7 +16,8 @@ namespace {
 struct Entry {
   MappedObject object;
   std::byte* memory = nullptr;
-  uint32_t users = 0;  // 0: the entry is free. Set last and cleared first, for a child of fork
+  pid_t populated_by = 0;  // a child of fork has the mapping, and no page of it
+  uint32_t users = 0;      // 0: the entry is free. Set last and cleared first, for a child of fork
 };
 
 constinit Entry table[kSharedMappingsMax];
@@ -48,6 +54,10 @@ std::byte* JoinMapping(const MappedObject& object) {
   Entry* const entry = Find(object);
   if (entry == nullptr) return nullptr;
   ++entry->users;
+  if (entry->populated_by != getpid()) {
+    entry->populated_by = getpid();
+    (void)madvise(entry->memory, entry->object.bytes, MADV_POPULATE_READ);
+  }
   return entry->memory;
 }
 
@@ -58,6 +68,7 @@ void OfferMapping(const MappedObject& object, std::byte* memory) {
     if (entry.users != 0) continue;
     entry.object = object;
     entry.memory = memory;
+    entry.populated_by = getpid();
     std::atomic_signal_fence(std::memory_order_release);  // for who forks in between [mapping]
     entry.users = 1;
     return;

@@ -34,7 +34,7 @@ struct MappedObject {
   bool operator==(const MappedObject&) const = default;
 };
 
-// The mapping of it that there is, with one user more; null if there is none.
+// The mapping of it that there is, populated, with one user more; null if there is none.
 std::byte* JoinMapping(const MappedObject& object);
 
 // Makes a mapping known, with one user; not so where the object has one already, or no room is
