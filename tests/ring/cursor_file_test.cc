@@ -7,14 +7,37 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "tests/ring/child_process.h"
+
+namespace {
+std::vector<std::string> calls;  // that decide what is on the disk after a crash
+}  // namespace
+
+// What a crash of the machine would leave cannot be tried; in which order it was asked for can.
+extern "C" {
+int InterceptedFsync(int fd) __asm__("fsync");
+int InterceptedFsync(int fd) {
+  struct stat info = {};
+  fstat(fd, &info);
+  calls.push_back(S_ISDIR(info.st_mode) ? "fsync folder"
+                                        : "fsync " + std::to_string(info.st_size) + " bytes");
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+int InterceptedRename(const char* from, const char* to) __asm__("rename");
+int InterceptedRename(const char* from, const char* to) {
+  calls.push_back("rename");
+  return static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
+}
+}
 
 namespace ombus {
 namespace {
@@ -84,6 +107,13 @@ TEST_F(CursorFileTest, GivesBackWhatWasSavedLast) {
     ExpectLoads(wal_seq);
   }
   EXPECT_EQ(Files(), 1u);  // nothing is left beside it
+}
+
+// Else a crash may leave a file that has the name and not the bytes, or the old one after a save.
+TEST_F(CursorFileTest, IsOnTheDiskBeforeItHasTheNameAndTheNameBeforeTheSaveIsOver) {
+  calls.clear();
+  ASSERT_TRUE(SaveCursorFile(path_, 7).ok());
+  EXPECT_THAT(calls, testing::ElementsAre("fsync 16 bytes", "rename", "fsync folder"));
 }
 
 TEST_F(CursorFileTest, EveryFlippedBitIsNoticed) {

@@ -68,6 +68,18 @@ TEST_F(RingMemory, OfHugePagesIsReadBackAndAShortfallHasACause) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
 }
 
+// Else no page table entry could map a huge page of it, whoever has collapsed it.
+TEST_F(RingMemory, OfAHugePageOrMoreBeginsWhereOneMay) {
+  auto producer = MakeProducer(kFourMiB);
+  auto consumer = MakeConsumer();
+  ASSERT_EQ(producer->TryPublish({.wal_seq = 7}), PublishResult::kOk);
+  Record record;
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  const uint64_t slots_offset = kHeaderPageBytes + 8 * kConsumerLineBytes;
+  const auto begin = reinterpret_cast<uint64_t>(record.payload) - kSlotHeaderBytes - slots_offset;
+  EXPECT_EQ(begin % kHugePageBytes, 0u);
+}
+
 TEST_F(RingMemory, TooSmallForHugePagesSaysSo) {
   auto producer = MakeProducer({.capacity = 64, .memory = {.huge_pages = true}});
   EXPECT_THAT(producer->memory().warnings, ElementsAre(HasSubstr("smaller than a page of 2 MiB")));

@@ -1,9 +1,11 @@
 // Producer::Create against another that comes in the same instant. The calls that decide are
 // intercepted: this program's own fcntl runs a test's function before the lock is asked for. Its
-// getrandom refuses when told to.
+// getrandom refuses when told to, and its clock stands still.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +17,7 @@
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
 #include "tests/ring/child_process.h"
+#include "tests/ring/raw_object.h"
 #include "tests/ring/ring_test_name.h"
 
 namespace {
@@ -22,6 +25,7 @@ namespace {
 std::function<void()> before_lock;  // runs once
 bool refuse_random = false;
 int randoms_refused = 0;
+bool clock_stands = false;
 
 int Fcntl(int fd, int command, void* argument) {
   if (command == F_OFD_SETLK && before_lock) std::exchange(before_lock, nullptr)();
@@ -43,6 +47,13 @@ ssize_t InterceptedGetrandom(void* buffer, size_t bytes, unsigned flags) {
   ++randoms_refused;
   errno = EAGAIN;
   return -1;
+}
+
+int InterceptedClock(clockid_t clock, struct timespec* time) __asm__("clock_gettime");
+int InterceptedClock(clockid_t clock, struct timespec* time) {
+  if (!clock_stands) return static_cast<int>(syscall(SYS_clock_gettime, clock, time));
+  *time = {.tv_sec = 9, .tv_nsec = 0};
+  return 0;
 }
 }
 
@@ -97,6 +108,56 @@ TEST(ProducerCreateTest, WithoutEntropyEpochsDifferAllTheSame) {
   refuse_random = false;
   EXPECT_EQ(epochs.size(), 100u);
   EXPECT_GE(randoms_refused, 100);
+}
+
+// As after a reboot: so long after the start as the one before, which had other bytes from the
+// kernel. They are the process's own by now, and nobody looks at them again.
+TEST(ProducerCreateTest, WithoutEntropyEpochsDifferFromThoseOfAnotherBoot) {
+  const RingTestName name;
+  auto* const at_start = reinterpret_cast<unsigned char*>(getauxval(AT_RANDOM));
+  ASSERT_NE(at_start, nullptr);
+  std::set<uint64_t> epochs;
+  refuse_random = clock_stands = true;
+  for (int boot = 0; boot < 100; ++boot) {
+    ++at_start[boot % 8];
+    auto producer = Producer::Create({.name = name.str()});
+    ASSERT_TRUE(producer.ok()) << producer.status().message();
+    epochs.insert((*producer)->epoch());
+  }
+  refuse_random = clock_stands = false;
+  EXPECT_EQ(epochs.size(), 100u);
+}
+
+// It stores head late, in a batch at every 32nd record.
+TEST(ProducerCreateTest, ASuccessorGoesOnAfterTheLastRecordThoughItsPredecessorsHeadIsBehind) {
+  const RingTestName name;
+  LiveAndEnd(name.str(), false);
+  RawObject object(name.str());
+  ASSERT_GT(object.size(), kHeaderPageBytes);
+  object.header().head.store(2, std::memory_order_relaxed);
+  auto producer = Producer::Create({.name = name.str()});
+  ASSERT_TRUE(producer.ok()) << producer.status().message();
+  EXPECT_EQ((*producer)->head(), 5u);
+  EXPECT_EQ(object.header().epoch_position.load(std::memory_order_relaxed), 5u);
+}
+
+TEST(ProducerCreateTest, AReplacedStreamIsReadToItsLastRecordThoughItsHeadIsBehind) {
+  const RingTestName name;
+  LiveAndEnd(name.str(), false);
+  RawObject object(name.str());
+  ASSERT_GT(object.size(), kHeaderPageBytes);
+  object.header().head.store(0, std::memory_order_relaxed);
+  auto consumer = Consumer::Open({.name = name.str()});
+  ASSERT_TRUE(consumer.ok()) << consumer.status().message();
+  auto producer = Producer::Create({.name = name.str(), .capacity = 8});  // of another geometry
+  ASSERT_TRUE(producer.ok()) << producer.status().message();
+  Record record;
+  for (uint64_t seq = 1; seq <= 5; ++seq) {
+    ASSERT_EQ((*consumer)->Poll(&record), PollResult::kRecord);
+    EXPECT_EQ(record.wal_seq, seq);
+  }
+  EXPECT_EQ((*consumer)->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_TRUE((*consumer)->replaced());
 }
 
 }  // namespace

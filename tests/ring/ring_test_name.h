@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 namespace ombus {
@@ -16,6 +17,7 @@ class RingTestName {
     const auto* test = testing::UnitTest::GetInstance()->current_test_info();
     name_ =
         "/ombus-test-" + std::to_string(getpid()) + "-" + std::string(test->name()).substr(0, 200);
+    std::replace(name_.begin() + 1, name_.end(), '/', '-');  // of a test with a parameter
   }
   ~RingTestName() {
     if (getpid() == owner_) shm_unlink(name_.c_str());
