@@ -120,6 +120,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   const uint32_t quarter = cold_->geometry.capacity / 4;
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
   plain_size_end_ = seal_ == nullptr ? payload_max_ + 1 : 0;
+  short_size_end_ = std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1);
   epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);
   line_->pid.store(0,
@@ -182,8 +183,19 @@ void Consumer::JoinAtEpochStart() {
 
 void Consumer::MoveTo(uint64_t position) {
   if (first_position_ == tail_) first_position_ = position;  // nothing was read so far
-  tail_ = bound_ = position;
-  looks_before_head_ = 1;  // the next record's view is taken in RunAheadSlow or PollSlow
+  tail_ = look_at_ = stop_ = position;  // the next record's view is taken in PollSlow
+  SetBound(position);
+}
+
+void Consumer::SetBound(uint64_t bound) {
+  bound_ = bound;
+  fetch_end_ = bound - kConsumerPrefetchSlots;
+}
+
+// How far Take may go. It does not tell the last sequence from the one before the expected one.
+void Consumer::SetStop() {
+  const bool all_is_well = behind_ == 1 && static_cast<int64_t>(look_at_ - tail_) > 0;
+  stop_ = all_is_well ? look_at_ : tail_;
 }
 
 // How far to run without looking at each record's seq: head, if that is a bound at all.
@@ -192,14 +204,14 @@ void Consumer::MoveTo(uint64_t position) {
 // heels takes each line from it while it is being written, and head, too: then both wait for lines
 // most of the time. So near the live edge we let the producer get ahead for a moment (not so with
 // RingProfile::kLatency), and take many records at once.
-uint64_t Consumer::RunAheadSlow(uint64_t position) {
-  view_ = live_;
+uint64_t Consumer::RunAhead(uint64_t position) {
   uint64_t ahead = header_->head.load(std::memory_order_acquire) - position;  // [head]
   if (static_cast<int64_t>(ahead) < int64_t{cold_->near_records})
     ahead = LetGetAhead(position, ahead);
+  const bool known = ahead - 1 <= mask_;  // 1…capacity; anything else is no bound
   // At the live edge: leave the producer's head alone for a while. Else look again at the end.
-  looks_before_head_ = ahead == 1 ? cold_->looks_before_head : 1;
-  if (ahead - 1 > mask_) return position + 1;  // 1…capacity; anything else is no bound
+  look_at_ = position + (ahead == 1 ? cold_->looks_before_head : known ? ahead : 1);
+  if (!known) return position + 1;
   const uint64_t fetched = std::min(ahead, kConsumerPrefetchSlots + 1);
   for (uint64_t i = 1; i < fetched; ++i) __builtin_prefetch(SlotAt(position + i));
   return position + ahead;
@@ -220,7 +232,7 @@ uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
 bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const {
   if (slot_access::MetaLength(meta) > payload_max_) return false;
   if (seal_ == nullptr) return true;
-  if (bound_ - tail_ > kConsumerPrefetchSlots) {
+  if (static_cast<int64_t>(tail_ - fetch_end_) < 0) {
     PrefetchRest(SlotAt(tail_ + kConsumerPrefetchSlots), slot_access::MetaLength(meta));
   }
   const uint32_t crc = seal_(wal_seq, meta & 0xFFFFFFFF, payload, slot_access::MetaLength(meta));
@@ -229,14 +241,49 @@ bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) c
   return holds;
 }
 
-// wal_seq is not the expected one. The expectation never goes back: a late record does not make the
+// The record at tail_, whatever its sequence, if it is there and sound; nothing that was returned
+// is still in use, or it is wanted in the same batch.
+bool Consumer::TakeSlow(Record* record) {
+  const uint64_t position = tail_;
+  const SlotHeader* slot = SlotAt(position);
+  if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
+  if (!InRun()) {
+    const bool due = static_cast<int64_t>(position - look_at_) >= 0;
+    SetBound(due ? RunAhead(position) : position + 1);
+  }
+  const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
+  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+  if (slot_access::MetaLength(meta) >= plain_size_end_ &&
+      !SoundSlow(wal_seq, meta, slot_access::Payload(slot))) {
+    return false;
+  }
+  // As in Take. [evict]
+  if (line_->control.load(std::memory_order_relaxed) != live_) return false;
+  record->wal_seq = wal_seq;
+  record->payload = slot_access::Payload(slot);
+  slot_access::UnpackMeta(meta, record);
+  tail_ = position + 1;
+  return true;
+}
+
+// Within a batch, whose records are still in use. At the end of the old epoch PollSlow, which has
+// answered the urge, is to say so.
+bool Consumer::TakeMore(Record* record) {
+  if ((!InRun() && epoch_changed()) || !TakeSlow(record)) return false;
+  (void)Classify(record);
+  return true;
+}
+
+// What the record just taken is. The expectation never goes back: a late record does not make the
 // ones after it look like a gap.
-PollResult Consumer::OutOfSequence(Record* record) {
+PollResult Consumer::Classify(Record* record) {
   const uint64_t expected = expected_wal_seq_;
   const bool anew = tail_ - 1 == anew_position_ && record->wal_seq < expected;
   const bool first = tail_ - 1 == first_position_ || anew;
-  if (first || record->wal_seq > expected) expected_wal_seq_ = record->wal_seq + 1;
-  if (first) return PollResult::kRecord;
+  if (first || record->wal_seq >= expected) expected_wal_seq_ = record->wal_seq + 1;
+  behind_ = expected_wal_seq_ - record->wal_seq;
+  SetStop();
+  if (first || record->wal_seq == expected) return PollResult::kRecord;
   if (record->wal_seq > expected) {
     record->flags = kRecordGap;
     gap_expected_wal_seq_ = expected;
@@ -246,10 +293,10 @@ PollResult Consumer::OutOfSequence(Record* record) {
   return reject_reorder_ ? PollResult::kReorder : PollResult::kRecord;
 }
 
-// Take found no sound record at tail_. Nothing that was returned is still in use.
+// Take did not take the record at tail_. Nothing that was returned is still in use.
 PollResult Consumer::PollSlow(Record* record) {
-  looks_before_head_ = cold_->looks_before_head;
   if (cold_->replaced) return PollResult::kClosed;
+  if (tail_ != stop_ && TakeSlow(record)) return Classify(record);  // it was out of sequence
   AnswerUrge();
   if (!LineIsOurs(live_)) return Rejoin();
   if (tail_ != stored_tail_) StoreTail();
@@ -261,13 +308,16 @@ PollResult Consumer::PollSlow(Record* record) {
   if (epoch != epoch_ || state == RingState::kReplaced) {
     const uint64_t left = header_->epoch_position.load(std::memory_order_relaxed) - tail_;
     if (left - 1 > mask_) return ReportEpoch(epoch, state);
-    bound_ = tail_ + left;  // drain the old epoch first
+    look_at_ = tail_ + left;  // drain the old epoch first
+    SetBound(look_at_);
   }
   view_ = live_;
-  if (Take(record)) return InSequence() ? PollResult::kRecord : OutOfSequence(record);
+  if (TakeSlow(record)) return Classify(record);
   // Urged or evicted this very moment: the next poll's.
   if (line_->control.load(std::memory_order_relaxed) != live_) return PollResult::kEmpty;
-  if (tail_ != bound_) return SkipDamaged();
+  if (InRun()) return SkipDamaged();
+  look_at_ = tail_ + cold_->looks_before_head - 1;
+  SetStop();
   const bool closed = state == RingState::kClosed;
   if (closed || SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
     const PollResult found = CompareWithHead();
@@ -315,9 +365,9 @@ PollResult Consumer::CompareWithHead() {
 // The record at tail_ was published, and its slot is damaged: pass over it.
 PollResult Consumer::SkipDamaged() {
   const uint64_t bound = bound_;
-  const bool inside = bound != tail_;
+  const bool inside = InRun();
   MoveTo(tail_ + 1);
-  if (inside) bound_ = bound;
+  if (inside) SetBound(look_at_ = bound);
   StoreTail();
   return PollResult::kCorrupt;
 }
@@ -339,16 +389,18 @@ PollResult Consumer::Rejoin() {
   return PollResult::kEvicted;
 }
 
-// A blocked producer asked for our tail: storing it shows that we make progress.
+// A blocked producer asked for our tail: storing it shows that we make progress. Or another one
+// began an epoch: the next poll, which does not get by stop_, looks for that. [epoch]
 void Consumer::AnswerUrge() {
   uint64_t urged = (live_ & ~kLineStateMask) | kLineUrged;
   if (line_->control.load(std::memory_order_relaxed) != urged) return;
   StoreTail();
-  (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_relaxed);
+  stop_ = tail_;
+  (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_acquire);
 }
 
 bool Consumer::SomethingToPoll() const {
-  return tail_ != bound_ || SomethingPublished() || SlotIsStrange() ||
+  return InRun() || SomethingPublished() || SlotIsStrange() ||
          line_->control.load(std::memory_order_relaxed) != live_ ||
          header_->epoch.load(std::memory_order_relaxed) != epoch_ ||
          header_->state.load(std::memory_order_relaxed) !=

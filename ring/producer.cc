@@ -66,6 +66,7 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       slot_size_(cold->geometry.slot_size),
       plain_size_end_(
           (cold->geometry.flags & kRingFlagCrc32c) != 0 ? 0 : cold->geometry.payload_max() + 1),
+      short_size_end_(std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1)),
       prefetch_ahead_(PrefetchAheadOf(cold->options)),
       header_(cold->object.header()),
       seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),

@@ -20,6 +20,7 @@
 #include "ombus/producer.h"
 #include "ring/byte_lock.h"
 #include "ring/clock.h"
+#include "ring/fence.h"
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
 #include "ring/producer_cold.h"
@@ -74,18 +75,35 @@ void MarkOwned(RingHeader& header) {
   header.producer_pid_namespace.store(PidNamespace(), std::memory_order_relaxed);
 }
 
-// A dead producer may have published records after it last stored head. Acquired here and released
-// with the epoch: readers drain up to this head without another look at seq. [record]
+// A dead producer may have published records after it last stored head. What is in them is for the
+// readers, who look at seq themselves.
 uint64_t RecoverHead(const ShmObject& object, const Geometry& geometry) {
   uint64_t head = object.header()->head.load(std::memory_order_acquire);  // [head]
   const std::byte* slots = object.memory() + geometry.slots_offset();
   for (uint32_t i = 0; i < geometry.capacity; ++i) {
     const auto* slot = reinterpret_cast<const SlotHeader*>(
         slots + (head & (geometry.capacity - 1)) * geometry.slot_size);
-    if (slot->seq.load(std::memory_order_acquire) != head + 1) break;  // [record]
+    if (slot->seq.load(std::memory_order_relaxed) != head + 1) break;
     ++head;
   }
   return head;
+}
+
+// So that readers look at the epoch: they look at their line with every record, and at the epoch
+// only if that is not as it was. Who joins after our looks here begins with one at the epoch, and
+// both fence in between. An exchange also where it was urged already: who answers it, thinking of
+// another's asking, has seen the new epoch then, which the fence releases. [epoch]
+void UrgeReaders(const ShmObject& object, const Geometry& geometry) {
+  FullFence();
+  for (uint32_t i = 0; i < geometry.max_consumers; ++i) {
+    auto* line = reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
+                                                 uint64_t{i} * kConsumerLineBytes);
+    uint64_t control = line->control.load(std::memory_order_relaxed);
+    while (LineHoldsBack(control) &&
+           !line->control.compare_exchange_strong(control, (control & ~kLineStateMask) | kLineUrged,
+                                                  std::memory_order_relaxed)) {
+    }
+  }
 }
 
 // The object no longer has the name: its readers drain it and open the other one.
@@ -93,6 +111,7 @@ void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
   RingHeader& header = *object.header();
   BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)),
              RecoverHead(object, geometry), RingState::kReplaced);
+  UrgeReaders(object, geometry);
   WakeSleepers(header, object.fd());
 }
 
@@ -118,6 +137,7 @@ uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   MarkOwned(header);
   BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)), head,
              RingState::kActive);
+  UrgeReaders(object, geometry);
   WakeSleepers(header, object.fd());
   return head;
 }

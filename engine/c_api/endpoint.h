@@ -18,8 +18,11 @@ struct OmBusEndpoint {
 
   // Gives up the payloads handed out; what must be said before a record is looked for, else 0.
   int Begin();
-  // Copies a polled record out of the ring. False: it was overwritten meanwhile.
-  bool Keep(const ombus::Record& polled, OmBusRecord* record);
+  // Copies a polled record out of the ring. False: it was overwritten meanwhile, and the one before
+  // it, which was `last`, remains the last.
+  bool Keep(const ombus::Record& polled, uint64_t last, OmBusRecord* record);
+  // Of the last record handed out.
+  uint64_t wal_seq() const { return dropped ? kept_wal_seq : consumer->wal_seq(); }
   // What a poll with that result says.
   int CodeOf(ombus::PollResult result);
   int OnEpochChange();
@@ -29,7 +32,8 @@ struct OmBusEndpoint {
 
   std::unique_ptr<ombus::Consumer> consumer;
   ombus::engine::PayloadStore store;
-  uint64_t wal_seq = 0;         // of the last record handed out
+  uint64_t kept_wal_seq = 0;    // where the last record polled was dropped: of the one before it
+  bool dropped = false;         // its eviction will be told, and no record is taken before
   int pending = 0;              // what ended a batch, for the next call to say
   bool epoch_told = false;      // the change was reported; records from before it are still unread
   bool ended = false;           // the last poll found the stream ended by its producer

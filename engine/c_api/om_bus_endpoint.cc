@@ -43,13 +43,16 @@ inline int OmBusEndpoint::Begin() {
 }
 
 inline __attribute__((always_inline)) bool OmBusEndpoint::Keep(const ombus::Record& polled,
-                                                               OmBusRecord* record) {
+                                                               uint64_t last, OmBusRecord* record) {
   std::byte* payload = store.Take(polled.size);
   ombus::slot_access::CopyBytes(payload, static_cast<const std::byte*>(polled.payload),
                                 polled.size);
-  if (!consumer->valid()) [[unlikely]]
+  dropped = !consumer->valid();
+  if (dropped) [[unlikely]] {
+    kept_wal_seq = last;
     return false;
-  record->wal_seq = wal_seq = polled.wal_seq;
+  }
+  record->wal_seq = polled.wal_seq;
   StoreTypeAndLength(polled, record);
   record->payload = payload;
   return true;
@@ -136,9 +139,8 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
   return code;
 }
 
-static inline void HandOut(const ombus::Record& taken, OmBusEndpoint* endpoint,
-                           OmBusRecord* record) {
-  record->wal_seq = endpoint->wal_seq = taken.wal_seq;
+static inline void HandOut(const ombus::Record& taken, OmBusRecord* record) {
+  record->wal_seq = taken.wal_seq;
   StoreTypeAndLength(taken, record);
   record->payload = taken.payload;
 }
@@ -149,16 +151,17 @@ static inline void HandOut(const ombus::Record& taken, OmBusEndpoint* endpoint,
   ombus::Consumer& consumer = *endpoint->consumer;
   if (endpoint->pending == 0 && consumer.TryCopyOut<ombus::slot_access::kInlineCopyBytesMax>(
                                     endpoint->store.first(), &polled)) {
-    HandOut(polled, endpoint, record);
+    HandOut(polled, record);
     return 1;
   }
   if (const int code = endpoint->Begin(); code != 0) return code;
   while (true) {
+    const uint64_t last = endpoint->wal_seq();
     const PollResult result = consumer.Poll(&polled);
     if (result == PollResult::kEmpty) return 0;
     if (ombus::IsRecord(result)) {
       // Not kept: the next poll says that the producer went on without us.
-      if (!endpoint->Keep(polled, record)) continue;
+      if (!endpoint->Keep(polled, last, record)) continue;
       consumer.Release();
       return endpoint->CodeOf(result);
     }
@@ -177,7 +180,7 @@ int om_bus_endpoint_poll(OmBusEndpoint* endpoint, OmBusRecord* record) {
           endpoint->store.first(), &taken)) [[unlikely]] {
     return PollSlow(endpoint, record);
   }
-  HandOut(taken, endpoint, record);
+  HandOut(taken, record);
   return 1;
 }
 
@@ -188,12 +191,15 @@ int om_bus_endpoint_poll_batch(OmBusEndpoint* endpoint, OmBusRecord* records, si
   ombus::Consumer& consumer = *endpoint->consumer;
   const int count_max = static_cast<int>(std::min<size_t>(max, INT_MAX));
   int count = 0;
+  uint64_t last = endpoint->wal_seq();
   while (count < count_max && endpoint->store.Prepare()) {
     ombus::Record polled;
     const PollResult result = consumer.Poll(&polled);
     if (ombus::IsRecord(result)) [[likely]] {
-      if (endpoint->Keep(polled, &records[count])) [[likely]]
+      if (endpoint->Keep(polled, last, &records[count])) [[likely]] {
+        last = polled.wal_seq;
         ++count;
+      }
       continue;
     }
     const int code = endpoint->CodeOf(result);
@@ -207,7 +213,7 @@ int om_bus_endpoint_poll_batch(OmBusEndpoint* endpoint, OmBusRecord* records, si
 }
 
 uint64_t om_bus_endpoint_wal_seq(const OmBusEndpoint* endpoint) {
-  return endpoint == nullptr ? 0 : endpoint->wal_seq;
+  return endpoint == nullptr ? 0 : endpoint->wal_seq();
 }
 
 void om_bus_endpoint_close(OmBusEndpoint* endpoint) { delete endpoint; }
@@ -215,7 +221,7 @@ void om_bus_endpoint_close(OmBusEndpoint* endpoint) { delete endpoint; }
 int om_bus_endpoint_save_cursor(const OmBusEndpoint* endpoint, const char* path) {
   if (endpoint == nullptr || path == nullptr) return OM_ERR_BUS_INIT;
   bool saved = false;
-  (void)RunGuarded([&] { saved = ombus::SaveCursorFile(path, endpoint->wal_seq).ok(); });
+  (void)RunGuarded([&] { saved = ombus::SaveCursorFile(path, endpoint->wal_seq()).ok(); });
   return saved ? 0 : OM_ERR_BUS_SHM_CREATE;
 }
 

@@ -313,6 +313,27 @@ constexpr Scenario kScenarios[] = {
         .successor = 2,
     },
     {
+        .name = "take over while its reader answers the dead",
+        .threads = 3,
+        .set_up =
+            [] {
+              MakeRing({.tends = true, .producers = 0b101, .enders = 0b100});
+              Join(1);
+              Publish(0, 3);  // the last finds the ring full, and urges
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return;
+              if (thread == 1) return Poll(1, 3 + more_calls);
+              Create(2);
+              Publish(2, 1);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b1,
+        .successor = 2,
+    },
+    {
         .name = "producer and reader die, and another takes the line",
         .threads = 4,
         .set_up =

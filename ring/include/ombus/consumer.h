@@ -129,7 +129,7 @@ class OMBUS_API Consumer {
   uint64_t epoch_position() const;
   // Records of the epoch published before Open that this consumer does not get; with kEpochStart.
   uint64_t missed_records() const { return missed_records_; }
-  uint64_t wal_seq() const { return wal_seq_; }  // last sequence read
+  uint64_t wal_seq() const { return expected_wal_seq_ - behind_; }  // last sequence read
   // What would have followed without the gap last reported.
   uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
   uint64_t lost_records() const { return lost_records_; }  // by evictions, since Open
@@ -150,16 +150,21 @@ class OMBUS_API Consumer {
   const SlotHeader* SlotAt(uint64_t position) const {
     return reinterpret_cast<const SlotHeader*>(slots_ + (position & mask_) * slot_size_);
   }
+  bool InRun() const { return static_cast<int64_t>(bound_ - tail_) > 0; }
+  template <size_t kBytesMax>
+  uint32_t CopyableSizeEnd() const;
   bool Take(Record* record);
-  bool Advance(const SlotHeader* slot, uint64_t position);
-  bool InSequence();
   void ReleaseWhenDue();
   void StoreTail();
 
-  uint64_t RunAheadSlow(uint64_t position);
+  bool TakeSlow(Record* record);
+  bool TakeMore(Record* record);
+  uint64_t RunAhead(uint64_t position);
   uint64_t LetGetAhead(uint64_t position, uint64_t ahead);
+  void SetBound(uint64_t bound);
+  void SetStop();
   bool SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const;
-  PollResult OutOfSequence(Record* record);
+  PollResult Classify(Record* record);
   PollResult PollSlow(Record* record);
   PollResult AfterBatch() const;
   PollResult Rejoin();
@@ -178,26 +183,29 @@ class OMBUS_API Consumer {
   bool SomethingToPoll() const;
   bool WorthPolling() const;
 
-  // In the order in which a poll touches them: two cache lines.
+  // In the order in which a poll touches them.
   uint64_t tail_ = 0;        // next position to read
-  uint64_t bound_ = 0;       // positions below it are known to be published
   uint64_t release_at_ = 0;  // the tail is stored once it has come so far
+  uint64_t stop_ = 0;        // here something else is due first; not behind tail_
   const std::byte* slots_ = nullptr;
   uint64_t mask_ = 0;
-  uint32_t slot_size_ = 0;
-  uint32_t plain_size_end_ = 0;     // a payload as large as that needs a closer look
-  uint32_t looks_before_head_ = 0;  // at a slot's seq
-  uint32_t release_every_ = 1;      // records
-  uint64_t live_ = 0;               // our line's control as long as all is well
-  uint64_t view_ = 0;               // live_ when the records last returned were taken
-  uint64_t wal_seq_ = 0;            // of the last record
+  uint64_t slot_size_ = 0;
+  uint32_t plain_size_end_ = 0;  // a payload as large as that needs a closer look
+  uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
+  uint64_t fetch_end_ = 0;       // below it, the record kConsumerPrefetchSlots ahead is published
   uint64_t expected_wal_seq_ = 0;
-  uint64_t epoch_ = 0;
   ConsumerLine* line_ = nullptr;
-  RingHeader* header_ = nullptr;
+  uint64_t live_ = 0;  // our line's control as long as all is well
 
+  uint64_t view_ = 0;         // live_ when the records last returned were taken
   uint64_t stored_tail_ = 0;  // as the producer sees it
-  Seal seal_ = nullptr;       // null: records are not sealed
+  uint64_t bound_ = 0;        // positions from tail_ to here, if any, are known to be published
+  uint64_t look_at_ = 0;      // from here on, beyond bound_, a look at head is due
+  uint64_t behind_ = 0;       // the expected sequence less the last one; 1 unless that was late
+  uint64_t epoch_ = 0;
+  RingHeader* header_ = nullptr;
+  Seal seal_ = nullptr;         // null: records are not sealed
+  uint32_t release_every_ = 1;  // records
   uint32_t payload_max_ = 0;
   uint32_t index_ = 0;
   uint32_t empty_polls_ = 0;

@@ -18,7 +18,7 @@ inline constexpr bool IsRecord(PollResult result) {
 }
 
 inline void Consumer::StoreTail() {
-  line_->wal_seq.store(wal_seq_, std::memory_order_relaxed);
+  line_->wal_seq.store(wal_seq(), std::memory_order_relaxed);
   line_->tail.store(tail_, std::memory_order_release);  // pairs with the producer's scan [tail]
   stored_tail_ = tail_;
   release_at_ = tail_ + release_every_;
@@ -47,35 +47,23 @@ inline void Consumer::Release() {
     AnswerUrge();
 }
 
-// Whether the record at position, the first that is not known to be published, is. Looks at its
-// seq; every so often RunAheadSlow looks at head too, and records up to there need no look.
-inline __attribute__((always_inline)) bool Consumer::Advance(const SlotHeader* slot,
-                                                             uint64_t position) {
-  if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
-  const uint64_t bound = --looks_before_head_ == 0 ? RunAheadSlow(position) : position + 1;
-  // After seq and head: records of a new epoch are not passed off as the old one's. [epoch]
-  if (header_->epoch.load(std::memory_order_relaxed) != epoch_) [[unlikely]]
-    return false;
-  bound_ = bound;
-  return true;
-}
-
-// Takes the record at tail_ if it is there and sound, but for its sequence. If not, PollSlow finds
-// out why.
+// Takes the record at tail_ if it is there, sound and the expected one, and nothing else is due. If
+// not, TakeSlow and PollSlow find out why. That the epoch is still the same needs no look: who
+// begins another urges us before its first record. [epoch]
 inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   const uint64_t position = tail_;
   const SlotHeader* slot = SlotAt(position);
-  const uint64_t known = bound_ - position;
-  if (known == 0) {
-    if (!Advance(slot, position)) return false;
-  } else if (known > kConsumerPrefetchSlots) {
-    // Inside the bound only: a line the producer is still to write would be torn from it.
+  if (position == stop_ || slot->seq.load(std::memory_order_acquire) != position + 1)  // [record]
+      [[unlikely]]
+    return false;
+  // Not a line that the producer is still to write: it would be torn from it.
+  if (static_cast<int64_t>(position - fetch_end_) < 0)
     __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
-  }
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  const uint16_t size = slot_access::MetaLength(meta);
-  if (size >= plain_size_end_) [[unlikely]] {
+  if (wal_seq != expected_wal_seq_) [[unlikely]]
+    return false;
+  if (slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]] {
     if (!SoundSlow(wal_seq, meta, slot_access::Payload(slot))) return false;
   }
   // After the slot's words: while the line is ours, what was read has not been overwritten. [evict]
@@ -84,25 +72,23 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   record->wal_seq = wal_seq;
   record->payload = slot_access::Payload(slot);
   slot_access::UnpackMeta(meta, record);
-  wal_seq_ = wal_seq;
+  expected_wal_seq_ = wal_seq + 1;
   tail_ = position + 1;
   return true;
-}
-
-// Whether the record just taken is the expected one. If not, OutOfSequence says what it is.
-inline __attribute__((always_inline)) bool Consumer::InSequence() {
-  const bool in_sequence = wal_seq_ == expected_wal_seq_;
-  if (in_sequence) expected_wal_seq_ = wal_seq_ + 1;
-  return in_sequence;
 }
 
 inline PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
     return PollSlow(record);
-  if (!InSequence()) [[unlikely]]
-    return OutOfSequence(record);
   return PollResult::kRecord;
+}
+
+// A payload as large as that is not one for TryCopyOut.
+template <size_t kBytesMax>
+inline __attribute__((always_inline)) uint32_t Consumer::CopyableSizeEnd() const {
+  if (kBytesMax == slot_access::kFirstLinePayloadBytes) return short_size_end_;
+  return plain_size_end_ > kBytesMax ? kBytesMax + 1 : plain_size_end_;
 }
 
 template <size_t kBytesMax>
@@ -110,32 +96,28 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   static_assert(kBytesMax <= slot_access::kInlineCopyBytesMax);
   const uint64_t position = tail_;
   const SlotHeader* slot = SlotAt(position);
-  if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;  // [record]
-  const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
-  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  const uint32_t size = static_cast<uint32_t>(meta) >> 16;
-  if (wal_seq != expected_wal_seq_ || size >= plain_size_end_ || size > kBytesMax ||
-      epoch_changed()) [[unlikely]]
+  if (position == stop_ || slot->seq.load(std::memory_order_acquire) != position + 1)  // [record]
+      [[unlikely]]
     return false;
-  if (bound_ == position) {
-    // Before the copy: whoever spins in it may be evicted meanwhile.
-    if (looks_before_head_ == 1) [[unlikely]]
-      return false;
-    --looks_before_head_;
-    bound_ = position + 1;
-  }
+  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+  const size_t size = static_cast<uint32_t>(meta) >> 16;
+  if (slot_access::LoadWord(&slot->wal_seq) != expected_wal_seq_ ||
+      static_cast<uint32_t>(size) >= CopyableSizeEnd<kBytesMax>()) [[unlikely]]
+    return false;
+  if (size > kBytesMax) __builtin_unreachable();
   slot_access::CopyInline(to, slot_access::Payload(slot), size);
   slot_access::LoadFence();  // the copy before the look at control [evict]
   // One look is enough for both: nothing read so far was overwritten, and nobody urges us. [evict]
   ConsumerLine* const line = line_;
   if (line->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
     return false;
-  wal_seq_ = wal_seq;
+  // Loaded again, not kept over the copy, which needs the registers.
+  const uint64_t wal_seq = expected_wal_seq_, next = tail_ + 1;
   expected_wal_seq_ = wal_seq + 1;
-  tail_ = position + 1;
+  tail_ = next;
   // Not StoreTail: that stored_tail_ and release_at_ lag behind costs the next Poll one store more.
   line->wal_seq.store(wal_seq, std::memory_order_relaxed);
-  line->tail.store(position + 1, std::memory_order_release);  // [tail]
+  line->tail.store(next, std::memory_order_release);  // [tail]
   record->wal_seq = wal_seq;
   record->payload = to;
   record->size = static_cast<uint16_t>(size);
@@ -147,15 +129,17 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
 inline BatchResult Consumer::PollBatch(std::span<Record> out) {
   ReleaseWhenDue();
   BatchResult result = {.count = 0, .end = PollResult::kRecord};
-  while (result.count < out.size()) {
+  for (; result.count < out.size(); ++result.count) {
     Record* record = &out[result.count];
-    if (!Take(record)) [[unlikely]] {
-      result.end = result.count > 0 ? AfterBatch() : PollSlow(record);
-      if (!IsRecord(result.end) || result.count > 0) return result;
-    } else if (!InSequence()) [[unlikely]] {
-      (void)OutOfSequence(record);
+    if (Take(record)) [[likely]]
+      continue;
+    if (result.count == 0) {
+      result.end = PollSlow(record);
+      if (!IsRecord(result.end)) return result;
+    } else if (!TakeMore(record)) {
+      result.end = AfterBatch();
+      return result;
     }
-    ++result.count;
   }
   result.end = PollResult::kRecord;
   return result;
@@ -165,20 +149,18 @@ template <typename F>
 BatchResult Consumer::Drain(size_t max, F&& f) {
   BatchResult result;
   Record record;
-  while (result.count < max) {
+  for (; result.count < max; ++result.count) {
     ReleaseWhenDue();
     if (!Take(&record)) [[unlikely]] {
-      if (result.count > 0) {
+      if (result.count == 0) {
+        result.end = PollSlow(&record);
+        if (!IsRecord(result.end)) return result;
+      } else if (!TakeMore(&record)) {
         result.end = AfterBatch();
         return result;
       }
-      result.end = PollSlow(&record);
-      if (!IsRecord(result.end)) return result;
-    } else if (!InSequence()) [[unlikely]] {
-      (void)OutOfSequence(&record);
     }
     f(static_cast<const Record&>(record));
-    ++result.count;
   }
   result.end = PollResult::kRecord;
   return result;

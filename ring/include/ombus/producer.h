@@ -161,8 +161,9 @@ class OMBUS_API Producer {
   uint64_t limit_ = 0;
   std::byte* slots_ = nullptr;
   uint64_t mask_ = 0;
-  uint32_t slot_size_ = 0;
+  uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;  // a payload as large as that is sealed, or too large
+  uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
   uint64_t prefetch_ahead_ = 0;  // slots
   RingHeader* header_ = nullptr;
   Seal seal_ = nullptr;  // null: records are not sealed

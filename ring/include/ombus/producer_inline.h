@@ -54,9 +54,9 @@ inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wa
                                                                      const void* payload,
                                                                      uint16_t size) {
   const uint64_t position = head_;
-  if (size > slot_access::kFirstLinePayloadBytes || size >= plain_size_end_ || position == limit_)
-      [[unlikely]]
+  if (size >= short_size_end_ || position == limit_) [[unlikely]]
     return false;
+  if (size > slot_access::kFirstLinePayloadBytes) __builtin_unreachable();
   slot_access::PrefetchForWrite(SlotAt(position + prefetch_ahead_));
   SlotHeader* slot = SlotAt(position);
   slot_access::CopyInline(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
