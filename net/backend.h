@@ -21,7 +21,8 @@
 //     Memory inside the region given to RegisterMemory is sent from registered buffers where the
 //     backend has them.
 //   - SendNow is one attempt outside the queue, while no Send is pending on the socket: a count, or
-//     -EAGAIN if it is full, or another error. For last words to who is closed next.
+//     -EAGAIN if it is full, or another error. For what is not to wait for a turn: a client's
+//     heartbeat, last words to who is closed next.
 //   - A Send completes when its memory is no longer read. HeldByPeer says whether the pending one
 //     only waits for the peer's acknowledgement, as zero-copy sends do; Close then resets the
 //     connection, so that it completes.

@@ -94,7 +94,7 @@ class BasicClient {
   void WatchWelcome();
   bool CameMeanwhile();
   uint64_t BoundedWait(uint64_t wait_ns);
-  void QueueHeartbeat();
+  void MakeHeartbeat();
   void LookUpAgain();
   void StartConnect();
   void OnConnected(int result);

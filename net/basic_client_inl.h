@@ -197,7 +197,8 @@ void BasicClient<B>::Watch() {
   const uint64_t beat_ns = uint64_t{stream_.heartbeat_ms()} * 1'000'000;
   if (beat_ns != 0 && now_ns - spoke_ns_ >= beat_ns && outbox_sent_ == outbox_.size()) {
     spoke_ns_ = now_ns;
-    QueueHeartbeat();
+    MakeHeartbeat();
+    SendOutbox();
   }
 }
 
@@ -366,17 +367,18 @@ void BasicClient<B>::SendOutbox() {
 template <Backend B>
 bool BasicClient<B>::SendHeartbeat() {
   if (state_ != State::kConnected || outbox_sent_ != outbox_.size()) return false;
-  QueueHeartbeat();
-  Turn(0);
+  MakeHeartbeat();
+  // Not through the queue: who calls this waits busily for what the server makes of it.
+  OnSent(backend_->SendNow(socket_, outbox_));
+  if (outbox_sent_ != outbox_.size()) Turn(0);
   return true;
 }
 
 template <Backend B>
-void BasicClient<B>::QueueHeartbeat() {
+void BasicClient<B>::MakeHeartbeat() {
   outbox_.clear();
   outbox_sent_ = 0;
   AppendHeartbeat(&outbox_, last_wal_seq_);
-  SendOutbox();
 }
 
 template <Backend B>
