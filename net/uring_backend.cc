@@ -36,11 +36,11 @@ UringBackend::Slot* UringBackend::Begin(SocketId id, Op op, uint64_t token) {
     slot->Begin(op, token);
     return slot;
   }
-  refused_.push_back({.token = token,
-                      .op = op,
-                      .more = false,
-                      .result = slot == nullptr ? -EBADF : -EALREADY,
-                      .data = {}});
+  untold_.push_back({.token = token,
+                     .op = op,
+                     .more = false,
+                     .result = slot == nullptr ? -EBADF : -EALREADY,
+                     .data = {}});
   return nullptr;
 }
 
@@ -67,11 +67,14 @@ void UringBackend::Receive(SocketId id, uint64_t token) {
   if (buffers_.empty()) {
     slot->End(Op::kReceive);
     ++stats_.receive_buffer_shortages;
-    refused_.push_back(
+    untold_.push_back(
         {.token = token, .op = Op::kReceive, .more = false, .result = -ENOBUFS, .data = {}});
     return;
   }
   slot->into = nullptr;
+  slot->listens = true;
+  ++listening_;
+  listening_ids_ += id;
   io_uring_sqe* sqe = NewSqe();
   io_uring_prep_recv_multishot(sqe, slot->fd, nullptr, 0, 0);
   sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -226,8 +229,8 @@ void UringBackend::FinishClose(SocketId id, Completion* completion) {
 
 bool UringBackend::Next(Completion* completion) {
   if (held_buffer_ >= 0) buffers_.GiveBack(static_cast<uint16_t>(std::exchange(held_buffer_, -1)));
-  if (next_refusing_ < refusing_.size()) {
-    *completion = refusing_[next_refusing_++];
+  if (next_telling_ < telling_.size()) {
+    *completion = telling_[next_telling_++];
     return true;
   }
   for (;;) {
@@ -266,7 +269,7 @@ bool UringBackend::Convert(const io_uring_cqe& cqe, Completion* completion) {
                  .more = (cqe.flags & IORING_CQE_F_MORE) != 0,
                  .result = cqe.res,
                  .data = {}};
-  if (op == Op::kReceive) ConvertReceive(*slot, cqe, completion);
+  if (op == Op::kReceive) ConvertReceive(tag.id, *slot, cqe, completion);
   if (!completion->more) slot->End(op);
   CheckClosed(tag.id, *slot);
   return true;
@@ -305,7 +308,8 @@ bool UringBackend::ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completi
   return true;
 }
 
-void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion) {
+void UringBackend::ConvertReceive(SocketId id, Slot& slot, const io_uring_cqe& cqe,
+                                  Completion* completion) {
   if (cqe.res == -ENOBUFS) ++stats_.receive_buffer_shortages;
   const size_t size = cqe.res > 0 ? static_cast<size_t>(cqe.res) : 0;
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
@@ -314,6 +318,12 @@ void UringBackend::ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completio
   } else if (slot.into != nullptr) {
     completion->data = {slot.into, size};
   }
+  if (completion->more || !slot.listens) return;
+  slot.listens = false;
+  --listening_;
+  listening_ids_ -= id;
+  const int32_t error = std::exchange(slot.receive_error, 0);
+  if (completion->result == 0 && error != 0) completion->result = error;
 }
 
 bool UringBackend::HeldByPeer(SocketId id) {

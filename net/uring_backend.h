@@ -1,5 +1,6 @@
 // UringBackend: the Backend contract over io_uring. All that a turn queued goes to the kernel in
-// one system call, and a turn with nothing to do makes none.
+// one system call, and a turn with nothing to do makes none. Where one socket alone listens, a turn
+// that only has news to fetch may make a recv in its place.
 //
 // Requests that stay pending (accept, receive, poll, connect) use the plain descriptor, sends the
 // registered one: on kernels before 6.10 a pending request on a registered file delays the release
@@ -79,6 +80,8 @@ class UringBackend {
     uint8_t large_sends = 0;       // kAuto: up to kTrialSends
     int32_t zero_copy_sent = 0;    // its result, until then
     std::byte* into = nullptr;     // of a pending ReceiveInto; null for Receive
+    bool listens = false;          // a Receive is pending
+    int32_t receive_error = 0;     // that ReceiveSole took from the socket; Receive ends with it
   };
 
   explicit UringBackend(const BackendOptions& options);
@@ -104,6 +107,7 @@ class UringBackend {
   Status Enter(uint64_t timeout_ns);
   void FillFromBacklog();
   bool KernelHasNews() const;
+  bool ReceiveSole();
   int EnterOnce(uint64_t wait_ns);
   bool CallsKernel(uint64_t wait_ns) const;
   int CallKernel(uint64_t wait_ns);
@@ -113,7 +117,7 @@ class UringBackend {
   bool Next(Completion* completion);
   bool Convert(const io_uring_cqe& cqe, Completion* completion);
   bool ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
-  void ConvertReceive(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
+  void ConvertReceive(SocketId id, Slot& slot, const io_uring_cqe& cqe, Completion* completion);
   void CheckClosed(SocketId id, const Slot& slot);
   void FinishClose(SocketId id, Completion* completion);
 
@@ -121,15 +125,21 @@ class UringBackend {
   io_uring ring_{};
   SocketTable<Slot> table_;
   std::vector<io_uring_sqe> backlog_;  // what did not fit into the submission queue, in order
-  std::vector<Completion> refused_, refusing_;  // since this turn began, and before it
-  std::vector<SocketId> closed_;                // ready for their kClose
-  size_t next_refusing_ = 0;
+  // Completions that the kernel does not tell: since this turn began, and those it tells.
+  std::vector<Completion> untold_, telling_;
+  std::vector<SocketId> closed_;  // ready for their kClose
+  size_t next_telling_ = 0;
   std::span<std::byte> region_;
   unsigned write_flags_ = 0;
   uint32_t files_ = 0;         // registered file slots
   uint32_t fixed_queued_ = 0;  // WRITE_FIXED not yet submitted
   unsigned reap_left_ = 0;
   int held_buffer_ = -1;  // the sink is looking at it
+  // How many sockets listen, and the sum of their ids: where it is one, the one.
+  uint32_t listening_ = 0;
+  SocketId listening_ids_ = 0;
+  bool received_sole_ = false;  // since the last system call for the ring
+  std::vector<std::byte> sole_buffer_;
   bool has_ring_ = false, started_ = false;
   pthread_t thread_{};  // once started
   const pid_t creator_ = getpid();

@@ -12,14 +12,15 @@ Status UringBackend::Enter(uint64_t timeout_ns) {
   if (!started_) {
     if (Status status = Start(); !status.ok()) return status;
   }
-  refusing_.clear();
-  refusing_.swap(refused_);
-  next_refusing_ = 0;
+  telling_.clear();
+  telling_.swap(untold_);
+  next_telling_ = 0;
+  if (ReceiveSole()) return Status();
   int result = 0;
   do {
     FillFromBacklog();
     const bool wait =
-        backlog_.empty() && refusing_.empty() && closed_.empty() && io_uring_cq_ready(&ring_) == 0;
+        backlog_.empty() && telling_.empty() && closed_.empty() && io_uring_cq_ready(&ring_) == 0;
     const uint64_t wait_ns = wait ? timeout_ns : 0;
     if (io_uring_sq_ready(&ring_) == 0 && wait_ns == 0 && !KernelHasNews()) break;
     result = EnterOnce(wait_ns);
@@ -49,11 +50,35 @@ bool UringBackend::KernelHasNews() const {
   return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
 }
 
+// Where one client alone listens it is nearly always what the kernel has news of, and recv has its
+// bytes sooner than the deferred work. That runs with the next system call, and finds nothing more.
+// A busy round trip is 5 % shorter for it; see docs/decisions/busy-client.md.
+bool UringBackend::ReceiveSole() {
+  if (listening_ != 1 || received_sole_ || io_uring_sq_ready(&ring_) != 0 || !backlog_.empty() ||
+      io_uring_cq_ready(&ring_) != 0 || IO_URING_READ_ONCE(*ring_.sq.kflags) != IORING_SQ_TASKRUN) {
+    return false;
+  }
+  Slot& slot = *table_.Find(listening_ids_);
+  if (slot.closing || slot.pending != SocketSlot::Bit(Op::kReceive)) return false;
+  received_sole_ = true;
+  const int32_t result = ReceiveNow(listening_ids_, sole_buffer_);
+  if (result < 0 && result != -EAGAIN) slot.receive_error = result;
+  if (result <= 0) return false;
+  const auto size = static_cast<size_t>(result);
+  telling_.push_back({.token = slot.token(Op::kReceive),
+                      .op = Op::kReceive,
+                      .more = true,
+                      .result = result,
+                      .data = std::span<const std::byte>(sole_buffer_).first(size)});
+  return true;
+}
+
 int UringBackend::EnterOnce(uint64_t wait_ns) {
   if (CallsKernel(wait_ns)) ++stats_.enters;
   // The kernel's own thread takes no signals.
   const bool may_signal = !sq_poll_ && fixed_queued_ > 0 && (write_flags_ & kWriteNoSignal) == 0;
   fixed_queued_ = 0;
+  received_sole_ = false;
   int result;
   if (may_signal) {
     SigpipeGuard guard;

@@ -57,9 +57,12 @@ Result<std::unique_ptr<UringBackend>> UringBackend::Create(const BackendOptions&
 }
 
 UringBackend::UringBackend(const BackendOptions& options)
-    : table_(options.sockets_hint), options_(options) {
+    : table_(options.sockets_hint),
+      sole_buffer_(options.receive_buffers == 0 ? 0 : options.receive_buffer_bytes),
+      options_(options) {
   closed_.reserve(options.sockets_hint);
-  refused_.reserve(16);
+  untold_.reserve(16);
+  telling_.reserve(16);
 }
 
 // Queues count as locked memory on some kernels. Where there is little of it they get shorter: a

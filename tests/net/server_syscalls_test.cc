@@ -40,6 +40,31 @@ bool Serve(BackendChoice backend, uint32_t clients) {
   return ok && (*server)->stats().frames_delivered == uint64_t{kTurns} * clients;
 }
 
+// Round trips with one client, each a phase's part: its heartbeat comes in, a record goes out.
+bool Answer(BackendChoice backend) {
+  auto server = Server::Create({.control_frames_per_second = 0, .backend = backend});
+  if (!server.ok()) return false;
+  RawPeer peer((*server)->port());
+  while ((*server)->client_count() == 0) {
+    if (!(*server)->PollIo(1'000'000).ok()) return false;
+  }
+  if (!(*server)->PollIo(0).ok()) return false;
+  std::vector<std::byte> heartbeat;
+  AppendHeartbeat(&heartbeat, 0);
+  const char payload[64] = {};
+  bool ok = true;
+  NextPhase();
+  for (uint64_t i = 1; i <= kTurns; ++i) {
+    ok &= send(peer.fd(), heartbeat.data(), heartbeat.size(), MSG_NOSIGNAL) == 16;
+    while ((*server)->heartbeats_received() != i) ok &= (*server)->PollIo(0).ok();
+    ok &= (*server)->Broadcast({.wal_seq = i, .payload = payload, .size = 64, .type = 1}) ==
+          BroadcastResult::kOk;
+    ok &= (*server)->PollIo(0).ok();
+  }
+  NextPhase();
+  return ok && (*server)->stats().frames_delivered == kTurns;
+}
+
 class ServerSyscalls : public testing::TestWithParam<uint32_t> {
  protected:
   void Count(BackendChoice backend) {
@@ -64,6 +89,21 @@ TEST_P(ServerSyscalls, OverIoUringATurnIsOneWhateverTheNumberOfClientsAndAnIdleO
   EXPECT_EQ(CountOf(sending_, SYS_io_uring_enter), kTurns);
   EXPECT_EQ(TotalOf(sending_), kTurns);
   EXPECT_EQ(TotalOf(idle_), 0);
+}
+
+TEST(ServerSyscallsOfOneClient, OverIoUringARoundTripIsAReceiveAndTheTurnThatSends) {
+  std::string why;
+  if (const auto kind = ChooseBackend(BackendChoice::kUring, &why); !kind.ok()) {
+    GTEST_SKIP() << kind.status().message();
+  }
+  if (!CountSyscalls([] { return true; }).has_value()) GTEST_SKIP() << "ptrace is not allowed";
+  const auto phases = CountSyscalls([] { return Answer(BackendChoice::kUring); });
+  ASSERT_TRUE(phases.has_value());
+  ASSERT_EQ(phases->size(), 3u);
+  const SyscallCounts& trips = (*phases)[1];
+  EXPECT_EQ(CountOf(trips, SYS_recvfrom), kTurns);
+  EXPECT_EQ(CountOf(trips, SYS_io_uring_enter), kTurns);
+  EXPECT_EQ(TotalOf(trips) - CountOf(trips, SYS_sendto), 2 * kTurns);
 }
 #endif
 

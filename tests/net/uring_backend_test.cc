@@ -28,8 +28,15 @@ namespace {
 struct Counter {
   std::map<Op, int> results;
   std::vector<int32_t> send_results;
+  std::map<uint64_t, std::vector<std::byte>> received;  // by token
+  int32_t receive_end = 1;                              // the result that ended a Receive
   void OnCompletion(const Completion& completion) {
     ++results[completion.op];
+    if (completion.op == Op::kReceive) {
+      auto& bytes = received[completion.token];
+      bytes.insert(bytes.end(), completion.data.begin(), completion.data.end());
+      if (!completion.more) receive_end = completion.result;
+    }
     if (completion.op == Op::kSend) send_results.push_back(completion.result);
   }
 };
@@ -93,6 +100,44 @@ TEST_F(UringBackendTest, ATurnWithNothingToDoMakesNoSystemCall) {
     ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
   }
   EXPECT_EQ(counter_.results[Op::kReceive], 1);
+}
+
+TEST_F(UringBackendTest, ASoleListenersBytesAllComeOnceAndInOrderWhateverElseGoesOn) {
+  const SocketId sole = AdoptPair(), sink = AdoptPair();
+  backend_->Receive(sole, 1);
+  std::vector<std::byte> sent;
+  SocketId second = kNoSocket;
+  for (size_t i = 0; i < 4000; ++i) {
+    if (i % 64 == 20) {
+      second = AdoptPair();
+      backend_->Receive(second, i);
+    }
+    if (i % 64 == 40) backend_->Close(second, i);
+    if (i % 3 == 0) backend_->Send(sink, std::span(bytes_).first(1), 2);
+    const size_t size = i % 5 == 4 ? 9000 : i % 7;
+    std::vector<std::byte> some(size, static_cast<std::byte>(i));
+    ASSERT_EQ(send(peers_[0].get(), some.data(), size, MSG_NOSIGNAL), static_cast<ssize_t>(size));
+    sent.insert(sent.end(), some.begin(), some.end());
+    for (size_t turn = 0; turn < 1 + i % 4; ++turn) {
+      ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+    }
+  }
+  for (int i = 0; i < 10000 && counter_.received[1].size() < sent.size(); ++i) {
+    ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  }
+  EXPECT_TRUE(counter_.received[1] == sent);
+}
+
+TEST_F(UringBackendTest, AResetOfTheSoleListenersConnectionIsToldAsOne) {
+  const SocketId id = AdoptPair();
+  backend_->Receive(id, 1);
+  backend_->Send(id, std::span(bytes_).first(1), 2);
+  TurnUntil(Op::kSend, 1);
+  peers_.clear();  // with a byte unread
+  for (int i = 0; i < 100 && counter_.results[Op::kReceive] == 0; ++i) {
+    ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  }
+  EXPECT_EQ(counter_.receive_end, -ECONNRESET);
 }
 
 TEST_F(UringBackendTest, MoreCompletionsThanTheQueueHoldsAllArriveOnce) {
