@@ -51,11 +51,21 @@ void SayScenario(const Findings& findings, double seconds) {
               (findings.bytes + (1 << 20) - 1) >> 20, sound ? "" : ": ", findings.what.c_str());
 }
 
-// Every scenario with the code as it is, smallest first. False: one failed, or has no end.
+std::vector<const Scenario*> ScenariosWith(const std::string& text) {
+  std::vector<const Scenario*> chosen;
+  for (const auto& scenarios : {ScenariosOfOneProducer(), ScenariosOfSuccession()}) {
+    for (const Scenario& scenario : scenarios) {
+      if (std::string(scenario.name).find(text) != std::string::npos) chosen.push_back(&scenario);
+    }
+  }
+  return chosen;
+}
+
+// Each chosen scenario with the code as it is, smallest first. False: one failed, or has no end.
 bool ExploreAll(const Flags& flags, std::vector<Explored>* explored) {
   bool sound = true;
-  for (const Scenario& scenario : Scenarios()) {
-    if (std::string(scenario.name).find(flags.scenario) == std::string::npos) continue;
+  for (const Scenario* const chosen : ScenariosWith(flags.scenario)) {
+    const Scenario& scenario = *chosen;
     std::printf("%s: ", scenario.name);
     std::fflush(stdout);
     const double begun = CpuSeconds();

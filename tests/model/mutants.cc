@@ -68,6 +68,7 @@ constexpr Check kChecks[] = {
     {kInline, "return (line_->control.load", Change::kBlind},
     {kInline, "if (line_->control.load(std::memory_order_relaxed) != live_)", Change::kBlind, 1},
     {kInline, "if (line->control.load(std::memory_order_relaxed) != live_)", Change::kBlind},
+    {"ring/include/ombus/consumer.h", "return header_->epoch.load(", Change::kBlind},
     {kConsumer, "line_->tail.store(tail, ", Change::kLeftOut},
     {kConsumer, "line_->control.store(live_, ", Change::kLeftOut},
     {kConsumer, "MoveTo(header_->head.load(", Change::kBlind},

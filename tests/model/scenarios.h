@@ -9,10 +9,11 @@
 
 namespace ombus::model {
 
-std::span<const Scenario> Scenarios();
+std::span<const Scenario> ScenariosOfOneProducer();
+std::span<const Scenario> ScenariosOfSuccession();
 
 // How many calls of each kind the threads make beyond those that the tests need.
-extern int more_calls;
+inline int more_calls = 0;
 
 }  // namespace ombus::model
 

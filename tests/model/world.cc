@@ -48,6 +48,8 @@ void CheckRecord(int thread, const Record& record, bool gap) {
   const bool valid = !world.shape.evicts || consumer.valid();
   if (valid && content != Content(reader.next, writer))
     Fail("reader %d: torn unnoticed at %llu", thread, at);
+  if (!valid && LineHoldsBack(Peek(&Line(consumer.index()).control)))
+    Fail("reader %d: torn, it is told, and was never evicted, at %llu", thread, at);
   ++reader.next;
   reader.lost_since_record = false;
   reader.has_read = true;
@@ -78,6 +80,8 @@ void CheckWord(int thread, PollResult result) {
       if (world.shape.enders == 0) Fail("reader %d: an epoch that nobody began", thread);
       if (reader.next < Peek(&world.header().epoch_position))
         Fail("reader %d: a new epoch before the end of the old one", thread);
+      if (std::exchange(reader.told, reader.consumer->epoch()) == reader.consumer->epoch())
+        Fail("reader %d: told twice of an epoch", thread);
       return;
     case PollResult::kClosed:
       reader.closed = true;
@@ -254,6 +258,18 @@ void Poll(int thread, int times) {
   }
 }
 
+void Drain(int thread, int times) {
+  for (int i = 0; i < times && world.readers[thread] != nullptr; ++i) {
+    BeginAction(kPoll);
+    const BatchResult result =
+        world.readers[thread]->consumer->Drain(world.shape.capacity, [&](const Record& record) {
+          CheckRecord(thread, record, (record.flags & kRecordGap) != 0);
+        });
+    if (result.count == 0) CheckWord(thread, result.end);
+    EndAction();
+  }
+}
+
 void CopyOut(int thread, int times) {
   for (int i = 0; i < times; ++i) {
     BeginAction(kCopyOut);
@@ -264,6 +280,8 @@ void CopyOut(int thread, int times) {
     if (reader.consumer->TryCopyOut<sizeof content>(to, &record)) {
       if (record.wal_seq != reader.next + 1 || content != Content(reader.next, record.type))
         Fail("reader %d: a torn copy", thread);
+      if (reader.consumer->epoch() != world.epoch_of[record.type])
+        Fail("reader %d: a copy of another epoch", thread);
       ++reader.next;
     }
     EndAction();
@@ -308,6 +326,8 @@ void DrainAll() {
       Fail("reader %d ends at %llu, the stream at %llu", thread,
            static_cast<unsigned long long>(reader->next), static_cast<unsigned long long>(head));
     }
+    if (world.unlinked && !reader->consumer->replaced())
+      Fail("reader %d is not told that the name leads elsewhere", thread);
   }
 }
 

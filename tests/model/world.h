@@ -38,6 +38,7 @@ struct Writer {
 struct Reader {
   uint64_t next = 0;  // position of the next record
   uint64_t lost = 0;
+  uint64_t told = 0;  // of a change of the producer: the epoch then
   bool lost_since_record = false, has_read = false, closed = false, asleep = false;
   std::unique_ptr<Consumer> consumer;
 };
@@ -75,6 +76,7 @@ void Open(int thread, ConsumerStart start = ConsumerStart::kLive,
           uint32_t line = kAnyConsumerIndex);
 void Leave(int thread);
 void Poll(int thread, int times);
+void Drain(int thread, int times);
 void CopyOut(int thread, int times);
 void Sleep(int thread);  // unless there is something to poll
 void Close(int thread);

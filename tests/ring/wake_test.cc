@@ -156,5 +156,15 @@ TEST_P(Wake, EndsASleepOnTheDescriptor) {
   EXPECT_EQ(producer.Wait(), 0);
 }
 
+// Between a sleeper's last look and its sleep: the kernel compares the word that it has seen.
+TEST_F(RingFixture, AWakeUpBeforeTheSleepHasCountedTheWord) {
+  auto producer = MakeProducer();
+  RawObject object(name_.str());
+  const uint32_t seen = object.header().wake_word.load(std::memory_order_relaxed);
+  AnnounceSleeper(object.header(), kWaiterFutex, WakeBarrierWorks());
+  ASSERT_EQ(producer->TryPublish({.wal_seq = 1}), PublishResult::kOk);
+  EXPECT_NE(object.header().wake_word.load(std::memory_order_relaxed), seen);
+}
+
 }  // namespace
 }  // namespace ombus

@@ -36,6 +36,8 @@ class Publisher {
       sched_yield();
     }
     board_->running.store(true);
+    // Before its end a killed predecessor may have published more than it said.
+    if (!board_->done.load()) board_->published.store(number_, std::memory_order_relaxed);
     while (number_ < board_->records && !board_->stop.load(std::memory_order_relaxed)) {
       if (!PublishSome()) return board_->Report(Fault::kOther, "a publish failed");
       board_->published.store(number_, std::memory_order_relaxed);

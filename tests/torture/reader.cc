@@ -40,7 +40,10 @@ class Reader {
         left -= std::min(left, count_ - before);
         mine_.records.store(mine_.records.load(std::memory_order_relaxed) + count_ - before,
                             std::memory_order_relaxed);
-        if (result == PollResult::kClosed && !consumer_->replaced()) more = false;
+        if (result == PollResult::kClosed && !consumer_->replaced()) {
+          more = false;
+          CheckEnd();
+        }
         if (!AnswerTo(result)) break;
       }
       if (reading_ == Reading::kChurn) {  // what comes until the next visit is not ours
@@ -158,6 +161,16 @@ class Reader {
     allowed_ = 0;
     expected_ = record.wal_seq + 1;
     knows_expected_ = true;
+  }
+
+  // What is missing at the end, too, is what we were told to have lost.
+  void CheckEnd() {
+    const uint64_t lost = allowed_ + consumer_->lost_records() - lost_seen_;
+    const uint64_t missing = board_->published.load() - expected_;
+    if (knows_expected_ && missing != lost) {
+      Fail(Fault::kSilentGap, "the end, %llu records after the last one, told of %llu lost",
+           ull(missing), ull(lost));
+    }
   }
 
   // False: attach again.
