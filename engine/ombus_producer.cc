@@ -4,6 +4,7 @@
 #include "engine/c_ring_options.h"
 #include "engine/c_struct.h"
 #include "ombus/producer.h"
+#include "ombus/slot_advice.h"
 
 namespace ombus::engine {
 namespace {
@@ -77,6 +78,22 @@ Result<ombus_producer*> Create(const char* call, const ombus_producer_options* g
   return reinterpret_cast<ombus_producer*>(producer->release());
 }
 
+Status Fit(const char* call, ombus_producer_options* given, const uint32_t* sizes,
+           const uint64_t* counts, size_t count) {
+  ombus_producer_options options = Defaults();
+  if (Status status = ReadOptions(call, given, kFirstBytes, &options); !status.ok()) return status;
+  if (sizes == nullptr) return InvalidArgument(call, "sizes", "NULL; give those expected");
+  PayloadHistogram histogram;
+  for (size_t i = 0; i < count; ++i) {
+    if (sizes[i] > kPayloadBytesMax)
+      return InvalidArgument(call, "sizes", "a record has at most 65535 bytes");
+    histogram.Record(sizes[i], counts == nullptr ? 1 : counts[i]);
+  }
+  const auto advice = AdviseSlotSize(histogram, options.capacity, options.max_consumers);
+  if (advice.ok()) given->slot_size = advice->slot_size;
+  return advice.status();
+}
+
 }  // namespace
 }  // namespace ombus::engine
 
@@ -91,6 +108,14 @@ extern "C" {
 ombus_status ombus_producer_options_init(ombus_producer_options* options, size_t size) noexcept {
   return ombus::engine::InitOptions(options, size, ombus::engine::kFirstBytes,
                                     ombus::engine::Defaults());
+}
+
+ombus_status ombus_producer_options_fit(ombus_producer_options* options, const uint32_t* sizes,
+                                        const uint64_t* counts, size_t count,
+                                        ombus_error* error) noexcept {
+  constexpr const char* kCall = "ombus_producer_options_fit";
+  return ombus::engine::ReportGuarded(
+      kCall, error, [&] { return ombus::engine::Fit(kCall, options, sizes, counts, count); });
 }
 
 ombus_producer* ombus_producer_create(const ombus_producer_options* options,

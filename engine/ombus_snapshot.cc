@@ -1,5 +1,7 @@
 #include "ombus/ombus_snapshot.h"
 
+#include <algorithm>
+
 #include "engine/c_struct.h"
 #include "ombus/ring_snapshot.h"
 
@@ -34,26 +36,31 @@ Result<ombus_snapshot*> Read(const char* call, const char* name) {
 }
 
 ombus_stream_info ToC(const RingSnapshot& from) {
-  return {.size = 0,
-          .capacity = from.capacity,
-          .slot_size = from.slot_size,
-          .max_consumers = from.max_consumers,
-          .consumers = static_cast<uint32_t>(from.consumers.size()),
-          .crc32c = (from.flags & kRingFlagCrc32c) != 0,
-          .reject_reorder = (from.flags & kRingFlagRejectReorder) != 0,
-          .reserved = 0,
-          .state = static_cast<uint32_t>(from.state),
-          .producer_alive = from.producer_alive,
-          .producer_pid = from.producer_pid,
-          .total_bytes = from.total_bytes,
-          .epoch = from.epoch,
-          .head = from.head,
-          .min_tail = from.min_tail,
-          .last_wal_seq = from.last_wal_seq,
-          .stalls = from.stalls,
-          .stalled_ns = from.stalled_ns,
-          .evictions = from.evictions,
-          .reclaimed = from.reclaimed};
+  static_assert(OMBUS_BATCH_BUCKETS == kBatchBuckets);
+  ombus_stream_info info = {.size = 0,
+                            .capacity = from.capacity,
+                            .slot_size = from.slot_size,
+                            .max_consumers = from.max_consumers,
+                            .consumers = static_cast<uint32_t>(from.consumers.size()),
+                            .crc32c = (from.flags & kRingFlagCrc32c) != 0,
+                            .reject_reorder = (from.flags & kRingFlagRejectReorder) != 0,
+                            .reserved = 0,
+                            .state = static_cast<uint32_t>(from.state),
+                            .producer_alive = from.producer_alive,
+                            .producer_pid = from.producer_pid,
+                            .total_bytes = from.total_bytes,
+                            .epoch = from.epoch,
+                            .head = from.head,
+                            .min_tail = from.min_tail,
+                            .last_wal_seq = from.last_wal_seq,
+                            .stalls = from.stalls,
+                            .stalled_ns = from.stalled_ns,
+                            .evictions = from.evictions,
+                            .reclaimed = from.reclaimed,
+                            .occupancy_max = from.occupancy_max,
+                            .batches = {}};
+  std::copy(from.batches.begin(), from.batches.end(), info.batches);
+  return info;
 }
 
 ombus_consumer_info ToC(const ConsumerSnapshot& from) {

@@ -168,7 +168,7 @@ TEST_F(NoMemory, InProducerAndConsumerLosesNeitherNameNorLine) {
   EXPECT_GT(tried, 10u);
 }
 
-TEST_F(NoMemory, InSnapshotAndCursorFileIsAnError) {
+TEST_F(NoMemory, InSnapshotSlotAdviceAndCursorFileIsAnError) {
   ombus_producer* producer = CreateProducer();
   ombus_consumer* consumer = OpenConsumer();
   const std::string path = "/tmp" + name_;
@@ -178,6 +178,11 @@ TEST_F(NoMemory, InSnapshotAndCursorFileIsAnError) {
     ombus_snapshot* snapshot = ombus_snapshot_read(name_.c_str(), &error);
     ExpectMadeOrNoMemory(snapshot, error);
     ombus_snapshot_free(snapshot);
+    ombus_producer_options options;
+    ombus_producer_options_init(&options, sizeof options);
+    const uint32_t sizes[] = {8, 100};
+    const ombus_status fit = ombus_producer_options_fit(&options, sizes, nullptr, 2, &error);
+    EXPECT_TRUE(fit == OMBUS_RESOURCE_EXHAUSTED || (fit == OMBUS_OK && options.slot_size == 128));
     const ombus_status saved = ombus_cursor_save(path.c_str(), 42, &error);
     EXPECT_TRUE(saved == OMBUS_OK || saved == OMBUS_RESOURCE_EXHAUSTED);
     uint64_t seq = 0;

@@ -20,6 +20,33 @@ static void the_defaults_are_those_of_the_header(void) {
   CHECK_EQ(options.numa_node, -1);
 }
 
+static void a_slot_size_is_chosen_for_the_payloads_expected(void) {
+  ombus_error error;
+  ombus_producer_options options = producer_options();
+  const uint32_t sizes[] = {8, 100, 40};
+  const uint64_t counts[] = {900, 0, 100};
+  CHECK_EQ(ombus_producer_options_fit(&options, sizes, NULL, 3, &error), OMBUS_OK);
+  CHECK_EQ(options.slot_size, 128);
+  CHECK_EQ(ombus_producer_options_fit(&options, sizes, counts, 3, &error), OMBUS_OK);
+  CHECK_EQ(options.slot_size, 64);
+  ombus_producer* producer = new_producer(&options);
+  CHECK_EQ(ombus_producer_payload_max(producer), 40);
+  ombus_producer_close(producer);
+
+  const uint32_t too_large[] = {4073, 65536};
+  CHECK_EQ(ombus_producer_options_fit(&options, too_large, NULL, 1, &error),
+           OMBUS_INVALID_ARGUMENT);
+  CHECK_SAYS(error.message, "give slot_size, at least 4104");
+  CHECK_EQ(ombus_producer_options_fit(&options, too_large, NULL, 2, &error),
+           OMBUS_INVALID_ARGUMENT);
+  CHECK_SAYS(error.message, "at most 65535");
+  CHECK_EQ(ombus_producer_options_fit(&options, sizes, NULL, 0, &error), OMBUS_INVALID_ARGUMENT);
+  CHECK_SAYS(error.message, "none recorded");
+  CHECK_EQ(ombus_producer_options_fit(&options, NULL, NULL, 1, &error), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(ombus_producer_options_fit(NULL, sizes, NULL, 1, NULL), OMBUS_INVALID_ARGUMENT);
+  CHECK_EQ(options.slot_size, 64);
+}
+
 static void a_profile_or_a_prefetch_that_is_none_is_refused(void) {
   ombus_error error;
   ombus_producer_options options = producer_options();
@@ -290,6 +317,7 @@ static void a_name_is_removed_at_the_end_unless_it_is_to_stay(void) {
 int main(void) {
   RUN(the_defaults_are_those_of_the_header);
   RUN(bad_options_are_refused_by_name);
+  RUN(a_slot_size_is_chosen_for_the_payloads_expected);
   RUN(a_profile_or_a_prefetch_that_is_none_is_refused);
   RUN(what_came_of_the_memory_asked_for_is_reported);
   RUN(calls_without_a_producer_or_a_record_are_refused);

@@ -1,5 +1,6 @@
 // What the C API shows of a stream to a process that takes no part in it.
 #include <ombus/ombus_snapshot.h>
+#include <stddef.h>
 
 #include "c_ring.h"
 
@@ -71,8 +72,42 @@ static void a_snapshot_shows_the_stream_and_its_consumers(void) {
   ombus_producer_close(producer);
 }
 
+// To be seen from outside by a program in C, too.
+static void a_snapshot_shows_the_batches_and_the_most_unread_records(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* producer = new_producer(&options);
+  ombus_consumer* reader = new_consumer();
+  const ombus_record records[5] = {{.wal_seq = 1}};
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, records, 1, NULL), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, records, 5, NULL), OMBUS_PUBLISH_OK);
+  CHECK_EQ(ombus_producer_try_publish_batch(producer, records, 2, NULL), OMBUS_PUBLISH_OK);
+  CHECK_EQ(publish(producer, 9), OMBUS_PUBLISH_FULL);
+
+  ombus_error error;
+  ombus_snapshot* snapshot = ombus_snapshot_read(test_stream(), &error);
+  REQUIRE(snapshot != NULL);
+  ombus_stream_info stream = {.size = sizeof stream};
+  CHECK_EQ(ombus_snapshot_get_stream(snapshot, &stream), OMBUS_OK);
+  CHECK_EQ(stream.occupancy_max, 8);
+  CHECK_EQ(stream.batches[0], 1);
+  CHECK_EQ(stream.batches[1], 1);
+  CHECK_EQ(stream.batches[2], 1);
+  CHECK_EQ(stream.batches[OMBUS_BATCH_BUCKETS - 1], 0);
+  CHECK_EQ(stream.stalls, 1);
+
+  // A program of the first version knows less, and gets no more.
+  stream.size = offsetof(ombus_stream_info, occupancy_max);
+  stream.occupancy_max = 77;
+  CHECK_EQ(ombus_snapshot_get_stream(snapshot, &stream), OMBUS_OK);
+  CHECK_EQ(stream.occupancy_max, 77);
+  ombus_snapshot_free(snapshot);
+  ombus_consumer_close(reader);
+  ombus_producer_close(producer);
+}
+
 int main(void) {
   RUN(bad_input_is_refused);
   RUN(a_snapshot_shows_the_stream_and_its_consumers);
+  RUN(a_snapshot_shows_the_batches_and_the_most_unread_records);
   return end_of_tests();
 }

@@ -65,6 +65,14 @@ typedef enum ombus_publish_result {
 OMBUS_API ombus_status ombus_producer_options_init(ombus_producer_options* options,
                                                    size_t size) OMBUS_NOEXCEPT;
 
+// Chooses options->slot_size for records that are expected: counts[i] of sizes[i] bytes of payload;
+// counts NULL: one of each. The smallest of 64, 128, …, 4096 that holds them all, since a record
+// that does not fit is refused and a larger slot costs cache and time. INVALID_ARGUMENT, and
+// nothing is changed, where one is larger, or count is 0. Allocates.
+OMBUS_API ombus_status ombus_producer_options_fit(ombus_producer_options* options,
+                                                  const uint32_t* sizes, const uint64_t* counts,
+                                                  size_t count, ombus_error* error) OMBUS_NOEXCEPT;
+
 // Creates the stream, or takes it over from a producer that is dead (same object and readers, a
 // new epoch, positions go on) or that lives in this process (a new object). NULL on error:
 // ALREADY_EXISTS if a live producer of another process owns it, RESOURCE_EXHAUSTED if /dev/shm is

@@ -31,6 +31,8 @@ enum {
   OMBUS_CONSUMER_EVICTED = 2  // no longer does
 };
 
+#define OMBUS_BATCH_BUCKETS 9  // 1, 2…3, 4…7, …, 128…255, 256 and more
+
 typedef struct ombus_stream_info {
   uint64_t size;       // of this struct; set it before the call
   uint32_t capacity;   // slots
@@ -52,6 +54,11 @@ typedef struct ombus_stream_info {
   uint64_t stalled_ns;  // time spent waiting in them
   uint64_t evictions;   // consumers that no longer hold the producer back
   uint64_t reclaimed;   // lines of dead consumers set free
+  // Most unread records the producer ever saw: it looks once a lap, and whenever it is blocked.
+  uint64_t occupancy_max;
+  // Batches published, by size: of 2^i up to 2^(i+1) - 1 records, the last all larger ones. Single
+  // publishes are not counted.
+  uint64_t batches[OMBUS_BATCH_BUCKETS];
 } ombus_stream_info;
 
 typedef struct ombus_consumer_info {
