@@ -176,8 +176,6 @@ Status EgressGroup<B>::AddLane(const RelayOptions& options, std::unique_ptr<B> b
   auto server = net::BasicServer<B>::Create(std::move(backend), std::move(listener), options.server,
                                             std::move(part));
   if (!server.ok()) return server.status();
-  // What a back end could not have is the same for all.
-  if (number != 0) (void)(*server)->TakeEvents();
   lanes_.push_back(std::make_unique<Lane>(std::move(*server), std::move(*bell), options, number,
                                           log_.get(), reports_.get()));
   return Status();

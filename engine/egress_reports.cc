@@ -18,6 +18,10 @@ void EgressReports::Tell(std::vector<ServerEvent> events) {
   if (events.empty()) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   for (ServerEvent& event : events) {
+    if (event.kind == ServerEvent::Kind::kNote) {
+      if (event.text == last_note_) continue;
+      last_note_ = event.text;
+    }
     if (events_.size() < kEventsMax) {
       events_.push_back(std::move(event));
     } else {

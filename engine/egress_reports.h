@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "engine/bell.h"
@@ -25,6 +26,8 @@ class EgressReports {
 
   static Result<std::unique_ptr<EgressReports>> Create();
 
+  // What the kernel refuses it refuses to all of them: a note that repeats the last one is left
+  // out.
   void Tell(std::vector<ServerEvent> events);
   void Fail(const Status& status);  // the first one counts
   void FailForLackOfMemory() noexcept;
@@ -53,6 +56,7 @@ class EgressReports {
   mutable std::mutex mutex_;  // over all that follows
   Status status_;
   std::vector<ServerEvent> events_;
+  std::string last_note_;
   uint64_t untold_ = 0;
 };
 

@@ -102,7 +102,8 @@ concept Backend = requires(B b, SocketId id, int fd, uint64_t token, NullSink si
   { b.NowNs() } -> std::same_as<uint64_t>;               // monotonic; the simulator's own
   { b.stats() } -> std::same_as<BackendStats>;
   { b.name() } -> std::same_as<const char*>;
-  { b.note() } -> std::same_as<std::string>;  // what it could not have and why; empty: all well
+  // What it could not have, or can have no longer, why, and the cure; since the last call.
+  { b.TakeNote() } -> std::same_as<std::string>;
 };
 
 }  // namespace ombus::net

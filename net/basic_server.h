@@ -120,7 +120,10 @@ class BasicServer {
     stats.zero_copy_copied = backend.zero_copy_copied;
     return stats;
   }
-  std::vector<ServerEvent> TakeEvents() { return table_.TakeEvents(); }
+  std::vector<ServerEvent> TakeEvents() {
+    TellNote();  // the kernel may have refused something since
+    return table_.TakeEvents();
+  }
   void Note(std::string text) { table_.Tell(ServerEvent::Kind::kNote, std::move(text)); }
 
   void OnCompletion(const Completion& done);  // the back end's, not the caller's
@@ -160,6 +163,7 @@ class BasicServer {
   bool FinishedAndDelivered(Session& session);
   Status Listen(UniqueFd listener);
   void RegisterLog();
+  void TellNote();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);
   struct Refusal {

@@ -33,9 +33,12 @@ void BasicServer<B>::RegisterLog() {
   const auto memory = table_.log().memory();
   Status status = backend_->RegisterMemory(memory);
   if (!status.ok()) status = backend_->RegisterMemory(memory.first(memory.size() / 2));
-  if (const std::string note = backend_->note(); !note.empty()) {
-    table_.Tell(ServerEvent::Kind::kNote, note);
-  }
+  TellNote();
+}
+
+template <Backend B>
+void BasicServer<B>::TellNote() {
+  if (std::string note = backend_->TakeNote(); !note.empty()) Note(std::move(note));
 }
 
 template <Backend B>

@@ -62,7 +62,7 @@ class EpollBackend {
   uint64_t NowNs() const;
   BackendStats stats() const { return stats_; }
   const char* name() const { return "epoll"; }
-  std::string note() const { return note_; }
+  std::string TakeNote() { return std::exchange(note_, {}); }
 
  private:
   struct Queued {

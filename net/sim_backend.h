@@ -92,7 +92,7 @@ class SimBackend {
   uint64_t NowNs() const { return now_ns_; }
   BackendStats stats() const { return stats_; }
   const char* name() const { return "simulator"; }
-  std::string note() const { return {}; }
+  std::string TakeNote() { return {}; }
 
   // Changes with every completion delivered: equal for equal runs.
   uint64_t trace_hash() const { return trace_hash_; }

@@ -294,9 +294,7 @@ bool UringBackend::ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completi
     }
   }
   if (slot.zero_copy_sent == -EINVAL || slot.zero_copy_sent == -EOPNOTSUPP) {
-    // A kernel that cannot report, or a socket that cannot do it: from now on the other way.
-    slot.zero_copy_sent = -EAGAIN;
-    zero_copy_ = false;
+    GiveUpZeroCopy(-std::exchange(slot.zero_copy_sent, -EAGAIN));
   }
   *completion = {.token = slot.token(Op::kSend),
                  .op = Op::kSend,

@@ -38,7 +38,7 @@ class UringBackend {
   UringBackend& operator=(const UringBackend&) = delete;
 
   // Pins the region until the back end is destroyed, or the next call. Refused where the limit on
-  // locked memory is lower than the region; then sends are plain and note() says so.
+  // locked memory is lower than the region; then sends are plain and a note says so.
   Status RegisterMemory(std::span<std::byte> region);
   Result<SocketId> Adopt(int fd);  // when it fails, the descriptor stays the caller's
   void Accept(SocketId id, uint64_t token);
@@ -66,7 +66,7 @@ class UringBackend {
   uint64_t NowNs() const;
   BackendStats stats() const { return stats_; }
   const char* name() const { return "io_uring"; }
-  std::string note() const { return set_up_note_ + (set_up_note_.empty() ? "" : "; ") + note_; }
+  std::string TakeNote();
 
   // For tests: without RWF_NOSIGNAL, as on kernels before 6.18, the signal mask does its work.
   void AvoidNoSignalWrites();
@@ -117,6 +117,7 @@ class UringBackend {
   bool Next(Completion* completion);
   bool Convert(const io_uring_cqe& cqe, Completion* completion);
   bool ConvertZeroCopy(Slot& slot, const io_uring_cqe& cqe, Completion* completion);
+  void GiveUpZeroCopy(int error);
   void ConvertReceive(SocketId id, Slot& slot, const io_uring_cqe& cqe, Completion* completion);
   void CheckClosed(SocketId id, const Slot& slot);
   void FinishClose(SocketId id, Completion* completion);

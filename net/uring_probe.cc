@@ -141,9 +141,8 @@ Status ProbeIoUring() {
 bool ProbeZeroCopySend() {
   TinyRing ring(0);
   if (ring.error() != 0) return false;
-  const std::unique_ptr<io_uring_probe, void (*)(io_uring_probe*)> probe(
-      io_uring_get_probe_ring(ring.get()), io_uring_free_probe);
-  return probe != nullptr && io_uring_opcode_supported(probe.get(), IORING_OP_SEND_ZC) != 0;
+  io_uring_prep_send_zc(io_uring_get_sqe(ring.get()), -1, nullptr, 0, 0, kZeroCopyReportUsage);
+  return ring.SubmitOne() == std::optional<int>(-EBADF);  // -EINVAL before it looks for the file
 }
 
 std::optional<unsigned> ProbeFixedWriteFlags() {

@@ -27,7 +27,8 @@ Status ProbeIoUring();
 // io_uring_setup failed with this positive errno: cause and cure.
 Status RingSetupError(int error);
 
-// Whether the kernel has SEND_ZC at all; whether it says what became of it shows when it is used.
+// Whether the kernel has SEND_ZC and says whether it copied (Linux 6.2); whether a socket takes it
+// shows when it is used.
 bool ProbeZeroCopySend();
 
 // With which flags WRITE_FIXED to a full socket answers -EAGAIN at once. Without RWF_NOWAIT the

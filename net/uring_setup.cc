@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "net/socket.h"
@@ -149,6 +150,22 @@ Status UringBackend::RegisterMemory(std::span<std::byte> region) {
   zero_copy_ = ProbeZeroCopySend();
   if (!zero_copy_) note_ = "io_uring \"SEND_ZC\": not there; use Linux 6.2 or later";
   return Status();
+}
+
+// The kernel has the operation and refused it: from now on all sends go the other way. Others that
+// were under way by then may be refused too.
+void UringBackend::GiveUpZeroCopy(int error) {
+  if (!std::exchange(zero_copy_, false)) return;
+  note_ = absl::StrCat("io_uring \"SEND_ZC\": ", ErrnoName(error),
+                       error == EINVAL ? "; this kernel does not say whether it copied: use Linux "
+                                         "6.2 or later, or leave the send mode fixed"
+                                       : "; these sockets cannot: leave the send mode fixed",
+                       "; sends are fixed from now on");
+}
+
+std::string UringBackend::TakeNote() {
+  const char* between = set_up_note_.empty() || note_.empty() ? "" : "; ";
+  return absl::StrCat(std::exchange(set_up_note_, {}), between, std::exchange(note_, {}));
 }
 
 void UringBackend::AvoidNoSignalWrites() { write_flags_ &= ~kWriteNoSignal; }

@@ -1,8 +1,10 @@
 // A relay with egress threads, end to end over real sockets: what only shows where clients of one
 // log are served by several threads. relay_test.cc has all that is as without them.
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -145,6 +147,40 @@ TEST_P(EgressTest, ClientsAreDealtEvenlyAndCountedTogetherAndApart) {
   EXPECT_EQ(stats.server.bytes_sent, bytes);
   EXPECT_THAT(Events(), HasSubstr("joined"));
   EXPECT_EQ(elsewhere_, 0u);
+}
+
+TEST_P(EgressTest, WhatTheKernelRefusesToEveryThreadIsToldOnce) {
+  RelayOptions options = Options(3);
+  options.server.io.sq_poll = true;
+  options.server.io.sq_poll_cpu = 4095;
+  StartRelay(options);
+  StopRelay();
+  const std::string events = Events();
+  const std::string note =
+      GetParam() == BackendChoice::kUring ? "SQPOLL" : "a polling kernel thread";
+  ASSERT_THAT(events, HasSubstr(note));
+  EXPECT_EQ(events.find(note), events.rfind(note)) << events;
+}
+
+TEST_P(EgressTest, WhatTheKernelRefusesToTheLastThreadAloneIsTold) {
+  if (GetParam() == BackendChoice::kEpoll) GTEST_SKIP() << "epoll locks no memory";
+  if (geteuid() != 0) GTEST_SKIP() << "needs a user of its own: run as root";
+  EXPECT_EQ(net::InChild([&] {
+              const rlimit little = {4u << 20, 4u << 20};
+              if (setrlimit(RLIMIT_MEMLOCK, &little) != 0 || setgroups(0, nullptr) != 0 ||
+                  setuid(1'000'000 + static_cast<uid_t>(getpid())) != 0) {
+                return false;
+              }
+              RelayOptions options = Options(6);
+              options.server.log_bytes = 512u << 10;  // mapped twice for each
+              auto relay = Relay::Create(options);
+              if (!relay.ok()) return false;
+              std::thread thread([&] { (void)(*relay)->Run(); });
+              (*relay)->Stop();
+              thread.join();
+              return Events().find("ulimit -l") != std::string::npos;
+            }),
+            0);
 }
 
 TEST_P(EgressTest, OneThreadIsNoneBesideTheRelays) {

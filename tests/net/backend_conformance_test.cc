@@ -376,7 +376,7 @@ TYPED_TEST(BackendConformance, RegisteredAndOtherMemorySendTheSame) {
   }
   close(memory);
   const Status registered = this->backend().RegisterMemory({log, 2 * half});
-  EXPECT_EQ(registered.ok(), this->backend().note().empty());
+  EXPECT_EQ(registered.ok(), this->backend().TakeNote().empty());
   std::memcpy(log + half - 3, "seam", 4);  // the last byte lands at the front
   auto [fd, peer] = this->world_->NewPair();
   const SocketId id = this->Adopt(fd);

@@ -116,12 +116,12 @@ TEST(IoOptions, EpollNotesWhatItHasNot) {
   auto epoll = EpollBackend::Create(
       {.send_mode = SendMode::kZeroCopy, .napi_busy_poll_us = 10, .sq_poll = true});
   ASSERT_TRUE(epoll.ok());
-  EXPECT_EQ((*epoll)->note(),
+  EXPECT_EQ((*epoll)->TakeNote(),
             "epoll \"options\": has no zero-copy sends, NAPI busy polling, a polling kernel "
             "thread; use io_uring, or leave them out");
   auto plain = EpollBackend::Create({});
   ASSERT_TRUE(plain.ok());
-  EXPECT_EQ((*plain)->note(), "");
+  EXPECT_EQ((*plain)->TakeNote(), "");
 }
 
 TEST(IoOptions, EveryModeHasTheNameThatTheCommandTakes) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "net/basic_server.h"
 #include "net/uring_backend.h"
 #include "net/uring_probe.h"
 #include "tests/net/real_world.h"
@@ -45,6 +46,13 @@ class SendModeTest : public testing::Test {
     id_ = *backend().Adopt(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
     for (size_t i = 0; i < region_.size(); ++i)
       region_[i] = static_cast<std::byte>(i * 7 + i / 256);
+  }
+  // Local sockets, for which no kernel has zero-copy sends.
+  void UseLocalPair() {
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    peer_ = std::make_unique<RealPeer>(pair[1]);
+    id_ = *backend().Adopt(pair[0]);
   }
   UringBackend& backend() { return world_->backend(); }
   // Sends all of it, while the peer reads, and sees that it arrives.
@@ -88,7 +96,7 @@ TEST_F(SendModeTest, PlainRegistersNothing) {
   SendThrough(std::span(region_).first(kLarge));
   EXPECT_GE(backend().stats().sends_plain, 1u);
   EXPECT_EQ(backend().stats().sends_fixed, 0u);
-  EXPECT_EQ(backend().note(), "");
+  EXPECT_EQ(backend().TakeNote(), "");
 }
 
 TEST_F(SendModeTest, ZeroCopyTakesLargeSendsAndLeavesSmallOnesFixed) {
@@ -113,6 +121,55 @@ TEST_F(SendModeTest, AutoTriesZeroCopyOnceAndStopsWhenTheKernelSaysThatItCopied)
   EXPECT_EQ(backend().stats().sends_zero_copy, 1u);
   EXPECT_EQ(backend().stats().zero_copy_copied, 1u);
   EXPECT_GE(backend().stats().sends_fixed, 127u);
+}
+
+TEST_F(SendModeTest, AZeroCopySendThatIsRefusedGoesTheOtherWayAndOneNoteSaysSo) {
+  if (!ProbeZeroCopySend()) GTEST_SKIP() << "this kernel has no SEND_ZC";
+  Make({.send_mode = SendMode::kZeroCopy});
+  if (IsSkipped()) return;
+  UseLocalPair();
+  EXPECT_EQ(backend().TakeNote(), "");
+  SendThrough(std::span(region_).first(kLarge));
+  SendThrough(std::span(region_).first(kLarge));
+  EXPECT_EQ(backend().stats().sends_zero_copy, 1u);
+  EXPECT_GE(backend().stats().sends_fixed, 2u);
+  EXPECT_EQ(backend().TakeNote(),
+            "io_uring \"SEND_ZC\": EOPNOTSUPP; these sockets cannot: leave the send mode fixed; "
+            "sends are fixed from now on");
+  EXPECT_EQ(backend().TakeNote(), "");
+}
+
+TEST_F(SendModeTest, AServerTellsOfARefusalAtRunTimeOnce) {
+  if (!ProbeZeroCopySend()) GTEST_SKIP() << "this kernel has no SEND_ZC";
+  auto made = UringBackend::Create({.send_mode = SendMode::kZeroCopy});
+  if (!made.ok()) GTEST_SKIP() << "not on this kernel: " << made.status().message();
+  auto server = BasicServer<UringBackend>::Create(std::move(*made), UniqueFd(), {});
+  ASSERT_TRUE(server.ok()) << server.status().message();
+  std::vector<std::unique_ptr<RealPeer>> peers;
+  for (int i = 0; i < 3; ++i) {
+    int pair[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    (*server)->TakeClient(pair[0]);
+    peers.push_back(std::make_unique<RealPeer>(pair[1]));
+  }
+  std::vector<std::string> notes, got(peers.size());
+  const std::vector<char> payload(50'000, 'x');
+  for (uint64_t round = 1; round <= 3; ++round) {
+    const Record record{.wal_seq = round, .payload = payload.data(), .size = 50'000, .type = 1};
+    ASSERT_EQ((*server)->Broadcast(record), BroadcastResult::kOk);
+    for (size_t i = 0; i < peers.size(); ++i) {
+      while (got[i].size() < round * FrameBytes(50'000)) {
+        ASSERT_TRUE((*server)->Turn(1'000'000).ok());
+        got[i] += peers[i]->Read(kLarge);
+      }
+    }
+    for (const ServerEvent& event : (*server)->TakeEvents()) {
+      if (event.kind == ServerEvent::Kind::kNote) notes.push_back(event.text);
+    }
+  }
+  if ((*server)->stats().sends_zero_copy == 0) GTEST_SKIP() << notes[0];  // no locked memory
+  ASSERT_EQ(notes.size(), 1u);
+  EXPECT_THAT(notes[0], HasSubstr("\"SEND_ZC\": EOPNOTSUPP"));
 }
 
 TEST_F(SendModeTest, AZeroCopySendIsTheMemorysUntilThePeerHasItAndClosingResetsThePeer) {
@@ -148,7 +205,7 @@ TEST_F(SendModeTest, AZeroCopySendIsTheMemorysUntilThePeerHasItAndClosingResetsT
 TEST_F(SendModeTest, AKernelThreadThatSubmitsSparesTheSystemCall) {
   Make({.sq_poll = true, .sq_poll_idle_ms = 2000});
   if (IsSkipped()) return;
-  ASSERT_EQ(backend().note(), "");
+  ASSERT_EQ(backend().TakeNote(), "");
   SendThrough(std::span(region_).first(1000));  // awake now
   const uint64_t before = backend().stats().enters;
   for (int i = 0; i < 10; ++i) {
@@ -163,7 +220,7 @@ TEST_F(SendModeTest, AKernelThreadThatSubmitsSparesTheSystemCall) {
 TEST_F(SendModeTest, ACpuThatIsNotThereMeansNoPollingThreadAndANote) {
   Make({.sq_poll = true, .sq_poll_cpu = 4095});
   if (IsSkipped()) return;
-  EXPECT_THAT(backend().note(), HasSubstr("SQPOLL"));
+  EXPECT_THAT(backend().TakeNote(), HasSubstr("SQPOLL"));
   SendThrough(std::span(region_).first(kLarge));
 }
 

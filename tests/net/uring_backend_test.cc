@@ -170,7 +170,7 @@ TEST_F(UringBackendTest, MoreThanAGibibyteIsNotRegisteredAndTheNoteSaysSo) {
   void* memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
   EXPECT_FALSE(backend_->RegisterMemory({static_cast<std::byte*>(memory), size}).ok());
-  EXPECT_NE(backend_->note().find("plain"), std::string::npos);
+  EXPECT_NE(backend_->TakeNote().find("plain"), std::string::npos);
   munmap(memory, size);
 }
 
@@ -185,7 +185,7 @@ TEST_F(UringBackendTest, RefusedLockedMemoryMeansPlainSendsAndANoteWithTheCure) 
               bytes_.resize(4 << 20);
               const Status status = backend_->RegisterMemory(bytes_);
               if (status.ok() || status.code() != StatusCode::kResourceExhausted) return false;
-              if (backend_->note().find("ulimit -l") == std::string::npos) return false;
+              if (backend_->TakeNote().find("ulimit -l") == std::string::npos) return false;
               backend_->Send(AdoptPair(), std::span(bytes_).first(100), 1);
               TurnUntil(Op::kSend, 1);
               return counter_.send_results[0] == 100 && backend_->stats().sends_plain == 1;

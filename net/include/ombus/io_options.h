@@ -2,7 +2,8 @@
 // best, or what cannot hurt (docs/decisions/io-options.md has the figures).
 //
 // Plain data. What the kernel refuses is an error of Create that names it, or, where it costs speed
-// and nothing else, a note among the server's events, once, with the cure.
+// and nothing else, a note among the server's events, once, with the cure; also where it refuses
+// it later.
 #ifndef OMBUS_IO_OPTIONS_H_
 #define OMBUS_IO_OPTIONS_H_
 
