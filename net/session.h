@@ -61,7 +61,7 @@ struct SessionExtra {
   uint64_t epochs_told = 0;  // the number of the first epoch it has yet to be told of
   bool welcomed = false;
   uint64_t epoch_named = 0;        // by the last WELCOME
-  bool resume_open = false;        // it resumes, and nothing has been broadcast yet
+  bool resume_open = false;        // it resumes where nothing has been broadcast yet
   uint32_t hellos_unanswered = 0;  // or the answers are in own
   // A gap that has yet to be told, or that is told in own at gap_at and may be taken back.
   bool skip_waits = false;

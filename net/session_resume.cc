@@ -52,17 +52,20 @@ void SessionTable::TellEpoch(Session& session) {
   // What it had of this very epoch, from a server before this one or one that is ahead.
   const uint64_t resume_from = Names(extra.hello, start) ? extra.hello.resume_from : 0;
   const bool at_start = session.cursor == start.position;
+  const bool lacks = at_start && resume_from != 0 && resume_from < first;
+  // The source may have it, or have got it since it was asked.
+  if (lacks && !cut && options_.catch_up != nullptr) return Welcome(session);
   const uint64_t next = std::max(first, resume_from);
   if (start.epoch != 0) {
     // Who resumes where it begins here lacks nothing of it.
     const bool had = resume_from != 0 && first <= resume_from;
     cut |= !start.whole && at_start && !had;
-    cut |= std::exchange(extra.resume_open, false) && resume_from == 0;
+    cut |= std::exchange(extra.resume_open, false) && extra.hello.epoch != 0 && resume_from == 0;
     if (cut || start.epoch != extra.epoch_named) NameEpoch(extra, start.epoch, next);
   }
   if (cut) {
     AppendGap(&extra.own, EpochGap(next));
-  } else if (at_start && resume_from != 0 && resume_from < first) {
+  } else if (lacks) {
     AppendGap(&extra.own, NotRetained(resume_from, first));
   }
   if (resume_from <= first) return;
@@ -71,14 +74,14 @@ void SessionTable::TellEpoch(Session& session) {
 }
 
 // Of the epoch in which the session stands, and of the next where it had the rest of that one.
-// False: it had all there is.
+// False: it had all there is, or gets it from the source.
 bool SessionTable::TellWhereItStands(Session& session) {
   SessionExtra& extra = *session.extra;
   while (session.said_hello && !extra.hello_waits && session.cursor != log_.head() &&
          extra.epochs_told <= epochs_.NumberAt(session.cursor)) {
     TellEpoch(session);
   }
-  return session.cursor != log_.head();
+  return session.state == SessionState::kLive && session.cursor != log_.head();
 }
 
 // It has all of that epoch before `next`; what is broadcast of it from `from` on may be of that.
@@ -112,6 +115,17 @@ void SessionTable::BeginEpoch(uint64_t epoch, bool whole) {
                  .last_wal_seq = log_.last_wal_seq(),
                  .whole = whole});
   if (log_.head() > log_.bytes()) epochs_.ForgetBefore(log_.head() - log_.bytes());
+  if (log_.frames() == 0 && options_.catch_up != nullptr) AnswerAgain(epoch);
+}
+
+// Those that have resumed in this epoch before it had a name, and been given nothing of it.
+void SessionTable::AnswerAgain(uint64_t epoch) {
+  for (Session& session : sessions_) {
+    if (!session.served() || session.extra == nullptr) continue;
+    SessionExtra& extra = *session.extra;
+    const bool means_this = extra.hello.epoch == epoch || extra.hello.epoch == 0;
+    extra.hello_waits |= extra.resume_open && means_this && extra.had_next == 0;
+  }
 }
 
 // At a boundary. Who is not answered yet takes no notice of what comes before the answer: it goes
@@ -142,7 +156,8 @@ void SessionTable::Welcome(Session& session) {
   // A source is asked for epochs that are known here.
   const bool source_may = options_.catch_up != nullptr && number.has_value();
   const bool may_be_here = log_.frames() != 0 || source_may;
-  extra.resume_open = hello.resume_from != 0 && hello.epoch != 0 && !may_be_here;
+  const bool nameless = log_.frames() == 0 && epochs_.latest().epoch == 0;
+  extra.resume_open = hello.resume_from != 0 && (hello.epoch != 0 ? !may_be_here : nameless);
   const Gap gap = hello.resume_from != 0 && may_be_here
                       ? Resume(session, number, hello.resume_from, true)
                       : Gap{};

@@ -159,6 +159,7 @@ class SessionTable {
   void NoteHad(SessionExtra& extra, uint64_t number, uint64_t from, uint64_t next);
   void NoteEpochFirst();
   void AnswerHello(Session& session);
+  void AnswerAgain(uint64_t epoch);
   // Where an epoch ends: where the next begins, or at the head.
   struct EpochEnd {
     BroadcastLog::Place place;

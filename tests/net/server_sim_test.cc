@@ -201,7 +201,8 @@ class Checker {
 
 struct SimClient {
   int fd;
-  bool reader;  // one of those that read all the time
+  bool reader;       // one of those that read all the time
+  bool from_latest;  // resumes in what was the latest epoch
   Checker checker;
   bool ended = false;
 
@@ -384,7 +385,8 @@ class SimRun {
     const uint64_t records = std::max(named.had, named.next) - named.first;
     const uint64_t resume_from =
         hello && Chance(2) && records != 0 ? named.first + Below(records + 1) : 0;
-    clients_.push_back({fd, !Chance(3), Checker(&epochs_, hello, resume_from, epoch)});
+    clients_.push_back({fd, !Chance(3), resume_from != 0 && epoch == epochs_.size(),
+                        Checker(&epochs_, hello, resume_from, epoch)});
     if (!hello) return;
     std::vector<std::byte> bytes;
     AppendHello(&bytes, {.resume_from = resume_from,
@@ -395,6 +397,7 @@ class SimRun {
 
   // Another producer, from its first record on or not.
   void Restart() {
+    never_named_ |= unnamed_;
     const bool whole = !Chance(3);
     const uint64_t first = whole ? 1 : 2 + Below(50);
     epochs_.push_back({.first = first, .next = first, .whole = whole, .had = first});
@@ -488,8 +491,10 @@ class SimRun {
     uint32_t complete = 0;
     for (const SimClient& client : clients_) {
       complete += client.checker.complete() && !client.ended;
-      const bool all_there = store_is_whole_ && !replaced_;  // else what the first server had
-      if (options_.slow_client_policy == SlowClientPolicy::kCatchUp && all_there) {
+      // A server is asked for what others had by those alone who name an epoch that it knows.
+      const bool asked = !replaced_ || (client.from_latest && !never_named_);
+      const bool catches_up = options_.slow_client_policy == SlowClientPolicy::kCatchUp;
+      if (catches_up && store_is_whole_ && asked) {
         EXPECT_EQ(client.checker.gaps(), 0u);
       }
     }
@@ -519,6 +524,7 @@ class SimRun {
   std::deque<std::vector<std::byte>> made_;  // and not yet broadcast
   bool store_is_whole_ = true, resets_ = false, restarts_ = false;
   bool replaced_ = false, unnamed_ = false;  // another server; which has yet to learn its epoch
+  bool never_named_ = false;                 // and another began before it had
   size_t left_behind_ = 0;
   SimOptions sim_;
   std::unique_ptr<SharedLog> log_;

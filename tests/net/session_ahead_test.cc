@@ -54,7 +54,21 @@ TEST_F(SessionAheadTest, TellsWhatIsMissingBetweenTheSourceAndTheLogsBeginning) 
   const size_t late = Join({.resume_from = 50, .epoch = 7});
   EXPECT_EQ(After(1000, late), "W7 " + Run(50, 100));
   Broadcast(103, 104);
-  EXPECT_EQ(After(1000, late), "W7 G0-102 103 104 ");
+  EXPECT_EQ(After(1000, late), "W7 W7 G101-102 103 104 ");
+}
+
+TEST_F(SessionAheadTest, AsksTheSourceAgainForWhatLiesBeforeTheLogsBeginning) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 6});
+  Broadcast(1, 1);
+  table_->BeginEpoch(7, /*whole=*/false);
+  Store(7, 1, 100);
+  const size_t slot = Join({.resume_from = 50, .epoch = 7});
+  EXPECT_EQ(After(1000, slot), "W7 " + Run(50, 100));
+  Store(7, 101, 104);
+  Broadcast(103, 104);
+  EXPECT_EQ(After(1000, slot), "W7 101 102 103 104 ");
+  Broadcast(105, 105);
+  EXPECT_EQ(After(1000, slot), "105 ");
 }
 
 TEST_F(SessionAheadTest, TellsNothingMissingWhereTheLogBeginsWithWhatFollows) {
@@ -182,12 +196,80 @@ TEST_F(SessionAheadTest, TellsWhatNeitherServerHad) {
 }
 
 TEST_F(SessionAheadTest, TellsItOnlyOnceItKnowsTheEpochAlsoWhereThereIsASource) {
-  MakeWithSource();
+  MakeWithSource({.catch_up_wait_ms = 20});
   const size_t slot = Join({.resume_from = 101, .epoch = 7});
-  EXPECT_EQ(Turn(slot), "W0 ");
+  EXPECT_EQ(After(100, slot), "W0 ");
+  EXPECT_EQ(store_->reads(), 0u);
   table_->BeginEpoch(7, /*whole=*/true);
   Broadcast(150, 151);
-  EXPECT_EQ(Turn(slot), "W7 G101-149 150 151 ");
+  EXPECT_EQ(After(100, slot), "W7 W7 G101-149 150 151 ");
+}
+
+// A server that was started anew answers before it has found its stream.
+TEST_F(SessionAheadTest, AsksTheSourceOnceItKnowsTheEpoch) {
+  for (const uint64_t named : {uint64_t{7}, uint64_t{0}}) {  // 0: the latest, whatever that is
+    MakeWithSource({.catch_up_wait_ms = 20});
+    Store(7, 90, 120);
+    const size_t slot = Join({.resume_from = 101, .epoch = named});
+    EXPECT_EQ(After(100, slot), "W0 ");
+    table_->BeginEpoch(7, /*whole=*/false);
+    EXPECT_EQ(After(100, slot), "W7 " + Run(101, 120));
+    Broadcast(119, 122);
+    EXPECT_EQ(After(100, slot), "121 122 ");
+  }
+}
+
+TEST_F(SessionAheadTest, AsksTheSourceAlsoWhereTheFirstRecordComesWithTheEpochsName) {
+  for (const uint64_t named : {uint64_t{7}, uint64_t{0}}) {
+    MakeWithSource({.catch_up_wait_ms = 20});
+    Store(7, 90, 151);
+    const size_t slot = Join({.resume_from = 101, .epoch = named});
+    EXPECT_EQ(Turn(slot), "W0 ");
+    table_->BeginEpoch(7, /*whole=*/false);
+    Broadcast(150, 152);
+    EXPECT_EQ(After(100, slot), "W7 " + Run(101, 152));
+    EXPECT_EQ(table_->Stats().frames_delivered, 52u);
+  }
+}
+
+TEST_F(SessionAheadTest, AsksNoSourceForAnEpochThatIsNotTheOneResumed) {
+  MakeWithSource({.catch_up_wait_ms = 20});
+  Store(7, 90, 120);
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W0 ");
+  table_->BeginEpoch(8, /*whole=*/false);
+  Broadcast(5, 6);
+  EXPECT_EQ(After(100, slot), "W8 G0-4 5 6 ");
+  EXPECT_EQ(store_->reads(), 0u);
+}
+
+// Once it was given records without an epoch's name it cannot be told whether these are the same.
+TEST_F(SessionAheadTest, SendsAllOfAnEpochThatGetsItsNameAfterTheSourceGaveRecordsWithout) {
+  MakeWithSource({.catch_up_wait_ms = 20});
+  Store(0, 101, 103);
+  const size_t slot = Join(Hello{.resume_from = 101});
+  EXPECT_EQ(After(100, slot), "W0 101 102 103 ");
+  table_->BeginEpoch(7, /*whole=*/true);
+  Broadcast(1, 2);
+  EXPECT_EQ(After(100, slot), "W7 1 2 ");
+}
+
+TEST_F(SessionAheadTest, AsksTheSourceBeforeAClientThatResumesIsMadeToSkip) {
+  for (const auto policy : {SlowClientPolicy::kSkip, SlowClientPolicy::kCatchUp}) {
+    MakeWithSource({.client_lag_bytes_max = 5000,
+                    .slow_client_policy = policy,
+                    .catch_up_wait_ms = 20,
+                    .epoch = 6});
+    Broadcast(1, 1);
+    Store(7, 90, 160, 1000);
+    const size_t slot = Join({.resume_from = 101, .epoch = 7});
+    EXPECT_EQ(Turn(slot), "W6 G0-0 1 ");
+    table_->BeginEpoch(7, /*whole=*/false);
+    Broadcast(150, 160, 1000);  // more than it may lag, before its turn comes
+    EXPECT_EQ(After(100, slot), "W7 " + Run(101, 160));
+    EXPECT_EQ(table_->Stats().slow_client_skips, 0u);
+    EXPECT_EQ(table_->Stats().catch_ups, 1u);
+  }
 }
 
 // Nobody knows whether those are the same records: the client marks what it takes for late.

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include "net/broadcast_log.h"
+#include "ombus/client.h"
 #include "tests/net/frame_store.h"
 #include "tests/net/server_fixture.h"
 
@@ -117,6 +118,52 @@ TEST_P(SessionCatchUpTest, ServesAnEmptyLogFromTheSource) {
   Flood(10);
   ReadUntil(&peer, [&] { return Sequences(peer).size() == 411; });
   ExpectRun(Sequences(peer), 100, 510);
+}
+
+TEST_P(SessionCatchUpTest, AClientThatComesBackBeforeTheServerKnowsTheEpochMissesNothing) {
+  store_ = std::make_shared<FrameStore>();
+  ServerOptions options{.catch_up = store_, .epoch = 7};
+  Start(options);
+  const auto publish = [&](uint64_t until) {
+    for (; next_ <= until; ++next_) {
+      const Record record = {.wal_seq = next_, .payload = &next_, .size = 8, .type = 7};
+      store_->Append(7, record);
+      ASSERT_EQ(server_->Broadcast(record), BroadcastResult::kOk);
+    }
+  };
+  auto client = Client::Connect(
+      {.port = server_->port(), .reconnect = true, .retry_base_ms = 1, .retry_max_ms = 1});
+  ASSERT_TRUE(client.ok());
+  WaitForClients(1);
+  std::string told;
+  const auto receive = [&](uint64_t until) {
+    Record record;
+    TurnUntil([&] {
+      const ClientResult result = (*client)->Poll(&record, 0);
+      if (result == ClientResult::kGap) told += "gap at " + std::to_string(record.wal_seq) + " ";
+      if (result == ClientResult::kEpochChanged) told += "another epoch ";
+      return (*client)->wal_seq() >= until;
+    });
+  };
+  publish(10);
+  receive(10);
+  options.port = server_->port();
+  options.epoch = 0;
+  server_.reset();
+  Start(options);
+  for (; next_ <= 20; ++next_) {
+    store_->Append(7, {.wal_seq = next_, .payload = &next_, .size = 8, .type = 7});
+  }
+  Record record;
+  TurnUntil([&] {  // the answer without an epoch
+    EXPECT_LT((*client)->Poll(&record, 0), ClientResult::kEndOfStream);
+    return (*client)->epoch() == 0;
+  });
+  server_->BeginEpoch(7, /*whole=*/false);
+  receive(20);
+  publish(30);
+  receive(30);
+  EXPECT_EQ(told, "");
 }
 
 TEST_P(SessionCatchUpTest, SaysWhatTheSourceDoesNotHave) {

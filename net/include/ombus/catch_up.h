@@ -3,7 +3,8 @@
 //
 // A session that catches up no longer holds the log: it is sent what the source has, a chunk at a
 // time, until the log has what comes next. Nobody else waits for it. The source may have records
-// before they are broadcast: a client is sent each once.
+// before they are broadcast: a client is sent each once. A client that resumed before the server
+// knew the epoch gets what the source has once it does.
 //
 // Threads: called by the thread that turns the server, and by no other; a relay with egress threads
 // calls it from any of these, by one at a time. Who shares a source among relays in several threads
