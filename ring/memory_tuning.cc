@@ -104,28 +104,13 @@ void Warn(const char* what, const std::string& why, MemoryReport* report) {
   report->warnings.push_back(std::string(what) + ": " + why);
 }
 
-// The figures decide, not the calls' results: a call may succeed and do little.
-void Judge(const MemoryOptions& options, uint64_t bytes, const std::string& not_huge,
-           const std::string& not_locked, const std::string& not_bound, MemoryReport* report) {
-  const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
-  if (options.huge_pages && (whole == 0 || report->huge_bytes < whole)) {
-    Warn("huge pages", Of(report->huge_bytes, bytes) + (not_huge.empty() ? "" : "; " + not_huge),
-         report);
-  }
-  if (options.lock && report->locked_bytes < bytes) {
-    Warn("lock", Of(report->locked_bytes, bytes) + (not_locked.empty() ? "" : "; " + not_locked),
-         report);
-  }
-  if (options.numa_node >= 0 && (!not_bound.empty() || report->numa_node != options.numa_node)) {
-    Warn("numa node",
-         not_bound.empty() ? "pages are on node " + std::to_string(report->numa_node) +
-                                 " (-1: several), not on " + std::to_string(options.numa_node)
-                           : not_bound,
-         report);
-  }
+// Where the calls said that all went well, and the figures do not.
+void WarnAsFar(const char* what, const std::string& got, const std::string& why_not,
+               const char* why_else, MemoryReport* report) {
+  Warn(what, got + "; " + (why_not.empty() ? why_else : why_not), report);
 }
 
-// "Locked:    8 kB" as bytes.
+// "Rss:    8 kB" as bytes.
 bool TakeField(std::string_view line, std::string_view name, uint64_t* bytes) {
   if (!line.starts_with(name)) return false;
   line.remove_prefix(name.size());
@@ -141,7 +126,7 @@ bool TakeField(std::string_view line, std::string_view name, uint64_t* bytes) {
 MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
   MemoryReport report;
   bool ours = false;
-  uint64_t hugetlb = 0;
+  uint64_t hugetlb = 0, resident = 0;
   for (std::string line; std::getline(smaps, line);) {
     uint64_t start = 0;
     const char* const end = line.data() + line.size();
@@ -157,11 +142,39 @@ MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
     if (TakeField(line, "FilePmdMapped:", &report.huge_bytes)) continue;
     if (TakeField(line, "Shared_Hugetlb:", &hugetlb)) continue;
     if (TakeField(line, "Private_Hugetlb:", &hugetlb)) continue;
-    TakeField(line, "Locked:", &report.locked_bytes);
+    if (TakeField(line, "Rss:", &resident)) continue;
+    // Not "Locked:", which is this mapping's share of what several processes have locked.
+    if (line.starts_with("VmFlags:") && (line + " ").find(" lo ") != std::string::npos) {
+      report.locked_bytes = resident;
+    }
   }
   report.huge_bytes += hugetlb;
   report.locked_bytes = std::max(report.locked_bytes, hugetlb);  // such pages stay in memory
   return report;
+}
+
+// The figures decide, not the calls' results: a call may succeed and do little.
+void AddWarnings(const MemoryOptions& options, uint64_t bytes, const MemoryRefusals& refusals,
+                 MemoryReport* report) {
+  const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
+  if (options.huge_pages && (whole == 0 || report->huge_bytes < whole)) {
+    WarnAsFar("huge pages", Of(report->huge_bytes, bytes), refusals.huge,
+              "some were split again: memory is short", report);
+  }
+  if (options.lock && report->locked_bytes < bytes) {
+    WarnAsFar("lock", Of(report->locked_bytes, bytes), refusals.lock,
+              "it was unlocked again by this process (munlock, munlockall)", report);
+  }
+  if (options.numa_node >= 0 && !refusals.bind.empty()) {
+    Warn("numa node", refusals.bind, report);
+  } else if (options.numa_node >= 0 && report->numa_node != options.numa_node) {
+    Warn("numa node",
+         "pages are on node " + std::to_string(report->numa_node) + " (-1: several), not on " +
+             std::to_string(options.numa_node) +
+             "; those that another process has mapped stay where they are, and a full node takes "
+             "none: create the stream before its readers come, and see numactl --hardware",
+         report);
+  }
 }
 
 MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOptions& options) {
@@ -172,12 +185,12 @@ MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOpt
     report.mapped_bytes = bytes;
     return report;
   }
-  std::string not_bound, not_huge, not_locked;
+  MemoryRefusals refusals;
   if (options.numa_node >= 0) {
-    not_bound = WhyNotBound(memory, object.mapped_bytes(), options.numa_node);
+    refusals.bind = WhyNotBound(memory, object.mapped_bytes(), options.numa_node);
   }
-  if (options.huge_pages && !huge) not_huge = WhyNotHuge(memory, bytes);
-  if (options.lock) not_locked = WhyNotLocked(memory, bytes);
+  if (options.huge_pages && !huge) refusals.huge = WhyNotHuge(memory, bytes);
+  if (options.lock) refusals.lock = WhyNotLocked(memory, bytes);
   std::ifstream smaps("/proc/self/smaps");
   MemoryReport report = ReadSmaps(smaps, reinterpret_cast<uint64_t>(memory));
   if (report.mapped_bytes == 0) {
@@ -185,7 +198,7 @@ MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOpt
     Warn("memory", "/proc/self/smaps cannot be read, so what was got is not known", &report);
   }
   report.numa_node = NodeOf(memory, bytes);
-  Judge(options, bytes, not_huge, not_locked, not_bound, &report);
+  AddWarnings(options, bytes, refusals, &report);
   return report;
 }
 

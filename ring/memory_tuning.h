@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <istream>
+#include <string>
 
 #include "ombus/ring_memory.h"
 #include "ring/shm_object.h"
@@ -19,6 +20,16 @@ inline constexpr uint64_t kHugePageBytes = 2 << 20;
 // object: mapped, at a multiple of kHugePageBytes where it is as long as that. bytes: of the ring
 // in it. With default options nothing is done and only mapped_bytes is known, but for a hugetlbfs.
 MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOptions& options);
+
+// Why the kernel refused, in words with a cure; empty: it did not, or was not asked.
+struct MemoryRefusals {
+  std::string huge, lock, bind;
+};
+
+// Tells in *report of each thing asked for that its figures, read back, do not show, with the
+// cause.
+void AddWarnings(const MemoryOptions& options, uint64_t bytes, const MemoryRefusals& refusals,
+                 MemoryReport* report);
 
 // What smaps (proc(5)) says of the mapping that begins at address: mapped, huge and locked bytes.
 // All 0 if it is not there.

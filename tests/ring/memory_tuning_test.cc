@@ -26,21 +26,60 @@ TEST(Smaps, IsReadForTheMappingAtTheAddressAlone) {
   std::istringstream smaps(
       "7f0000000000-7f0000200000 rw-s 00000000 00:1b 1   /dev/shm/a\n"
       "Size:               2048 kB\n"
-      "Locked:             2048 kB\n"
+      "Rss:                2048 kB\n"
+      "VmFlags: rd wr sh lo\n"
       "7f0000400000-7f0000804000 rw-s 00000000 00:1b 2   /dev/shm/b\n"
       "Size:               4112 kB\n"
+      "Rss:                4108 kB\n"
       "ShmemPmdMapped:     4096 kB\n"
       "FilePmdMapped:         0 kB\n"
-      "Locked:               16 kB\n"
-      "VmFlags: rd wr\n"
+      "Locked:             2054 kB\n"
+      "VmFlags: rd wr sh lo sd\n"
       "7f0000a00000-7f0000a04000 rw-s 00000000 00:1b 3   /dev/shm/c\n"
-      "Size:                 16 kB\n");
+      "Size:                 16 kB\n"
+      "Rss:                  16 kB\n"
+      "VmFlags: rd wr sh sd\n");
   const MemoryReport report = ReadSmaps(smaps, 0x7f0000400000);
   EXPECT_EQ(report.mapped_bytes, 4112u * 1024);
   EXPECT_EQ(report.huge_bytes, 4096u * 1024);
-  EXPECT_EQ(report.locked_bytes, 16u * 1024);
+  EXPECT_EQ(report.locked_bytes, 4108u * 1024) << "Locked: is a share of it";
+  smaps.clear();
+  smaps.seekg(0);
+  EXPECT_EQ(ReadSmaps(smaps, 0x7f0000a00000).locked_bytes, 0u);
   std::istringstream nothing("7f0000000000-");
   EXPECT_EQ(ReadSmaps(nothing, 1).mapped_bytes, 0u);
+}
+
+constexpr uint64_t kRingBytes = (4 << 20) + 4608;
+
+TEST(MemoryWarnings, AreNoneWhereAllIsThereThatWasAskedFor) {
+  MemoryReport report = {
+      .huge_bytes = 4 << 20, .locked_bytes = kRingBytes, .numa_node = 1, .warnings = {}};
+  AddWarnings({.huge_pages = true, .lock = true, .numa_node = 1}, kRingBytes, {}, &report);
+  EXPECT_THAT(report.warnings, IsEmpty());
+  MemoryReport nothing;
+  AddWarnings({}, kRingBytes, {}, &nothing);
+  EXPECT_THAT(nothing.warnings, IsEmpty());
+}
+
+// The calls succeed and do little: pages that a reader has mapped do not move.
+TEST(MemoryWarnings, HaveACauseAlsoWhereNoCallWasRefused) {
+  MemoryReport report = {
+      .huge_bytes = 2 << 20, .locked_bytes = 4096, .numa_node = -1, .warnings = {}};
+  AddWarnings({.huge_pages = true, .lock = true, .numa_node = 1}, kRingBytes, {}, &report);
+  EXPECT_THAT(report.warnings,
+              ElementsAre(HasSubstr("2097152 of 4198912 bytes; some were split again"),
+                          HasSubstr("4096 of 4198912 bytes; it was unlocked again"),
+                          HasSubstr("node -1 (-1: several), not on 1; those that another process "
+                                    "has mapped stay")));
+}
+
+TEST(MemoryWarnings, GiveTheKernelsReasonWhereItGaveOne) {
+  MemoryReport report;
+  AddWarnings({.huge_pages = true, .lock = true, .numa_node = 1}, kRingBytes,
+              {.huge = "one", .lock = "two", .bind = "three"}, &report);
+  EXPECT_THAT(report.warnings, ElementsAre("huge pages: 0 of 4198912 bytes; one",
+                                           "lock: 0 of 4198912 bytes; two", "numa node: three"));
 }
 
 TEST_F(RingMemory, IsLeftAloneWithoutARequest) {
@@ -89,6 +128,25 @@ TEST_F(RingMemory, IsLockedOnRequest) {
   auto producer = MakeProducer({.capacity = 64, .memory = {.lock = true}});
   const MemoryReport& report = producer->memory();
   EXPECT_EQ(report.warnings.empty(), report.locked_bytes >= 4096 + 8 * 64 + 64 * 256);
+}
+
+// A producer and its reader, two processes: each has locked all of it.
+TEST_F(RingMemory, ThatSeveralHaveLockedIsLockedForEach) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers make mlock do nothing";
+#endif
+  ChildProcess child([&](ChildProcess::Parent& parent) {
+    auto producer = MakeProducer({.capacity = 64, .memory = {.lock = true}});
+    const bool all = producer->memory().warnings.empty();
+    parent.Tell(), parent.Await();
+    return all ? 0 : 77;
+  });
+  ASSERT_TRUE(child.Await());
+  auto consumer = MakeConsumer({.memory = {.lock = true}});
+  child.Tell();
+  if (child.Wait() == 77) GTEST_SKIP() << "this process may not lock so much";
+  EXPECT_THAT(consumer->memory().warnings, IsEmpty());
+  EXPECT_EQ(consumer->memory().locked_bytes, consumer->memory().mapped_bytes);
 }
 
 TEST_F(RingMemory, BeyondTheLimitOfLockingIsAWarningThatNamesTheLimit) {
