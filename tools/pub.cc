@@ -226,6 +226,19 @@ Result<int> OpenInput(const PubOptions& options) {
   return ErrnoStatus("open", options.input, errno, "give a file that can be read with --input");
 }
 
+// At the start: that a histogram cannot be written shall not come out when a day's is complete.
+Status CheckCanSave(const std::string& path) {
+  constexpr const char* kCure = "give --record-sizes a file in a folder of yours";
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  if (access(folder.c_str(), W_OK | X_OK) != 0) return ErrnoStatus("open", path, errno, kCure);
+  struct stat info = {};
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
+    return ErrnoStatus("open", path, S_ISDIR(info.st_mode) ? EISDIR : EINVAL, kCure);
+  }
+  return {};
+}
+
 void WaitForConsumers(const Producer& producer, uint32_t count) {
   if (count > 0 && isatty(STDERR_FILENO) == 1 && producer.live_consumers() < count) {
     std::fprintf(stderr, "waiting for %u consumers\n", count);
@@ -253,6 +266,9 @@ int RunPub(Arguments args) {
     return FailUsage(kText,
                      "--wait-consumers: more than the ring has lines for; give --max-consumers");
   }
+  if (!options.sizes_path.empty() && options.slot_size != "auto") {
+    return FailUsage(kText, "--sizes: is what --slot-size auto goes by; give both, or neither");
+  }
   const Result<uint32_t> slot_size =
       ChooseSlotSize(options.slot_size, options.sizes_path, options.producer.capacity,
                      options.producer.max_consumers);
@@ -268,6 +284,9 @@ int RunPub(Arguments args) {
   if (options.slot_size == "auto") std::fprintf(stderr, "slots of %u bytes\n", *slot_size);
   options.ring.Set(&options.producer);
   CatchStopSignals();
+  if (!options.record_sizes_path.empty()) {
+    if (Status able = CheckCanSave(options.record_sizes_path); !able.ok()) return Fail(kText, able);
+  }
   const Result<int> fd = OpenInput(options);
   if (!fd.ok()) return Fail(kText, fd.status());
   if (Status pinned = options.cpus.empty() ? Status() : PinToCpu(options.cpus[0]); !pinned.ok()) {

@@ -131,6 +131,23 @@ TEST_F(BadInput, ALineLargerThanTheSlotIsNamedWithItsNumber) {
                 {"--slot-size"});
 }
 
+// And nothing is published: it would come out at the end of the input, with the histogram lost.
+TEST_F(BadInput, ASizesFileThatCannotBeWrittenOrIsNotUsedIsNamedBeforeTheFirstRecord) {
+  const std::string input = folder_ + "/input";
+  WriteFile(input, "a line\n");
+  const std::vector<std::pair<std::string, std::string>> bad = {
+      {folder_ + "/none/sizes", "ENOENT"}, {folder_, "EISDIR"}, {"/dev/null", "EINVAL"}};
+  for (const auto& [path, error] : bad) {
+    CommandProcess pub(folder_,
+                       {"pub", "--stream", stream_, "--input", input, "--record-sizes", path});
+    EXPECT_EQ(pub.Wait(), kFailure) << pub.Err();
+    EXPECT_NE(pub.Err().find(error), std::string::npos) << pub.Err();
+    EXPECT_EQ(pub.Err().find("published"), std::string::npos) << pub.Err();
+  }
+  ExpectFailure({"pub", "--stream", stream_, "--slot-size", "128", "--sizes", input}, kUsage,
+                {"--sizes", "--slot-size auto"});
+}
+
 TEST_F(BadInput, AnInputThatCannotBeReadIsNamed) {
   ExpectFailure({"pub", "--stream", stream_, "--input", folder_ + "/none"}, kFailure,
                 {"none", "ENOENT"});
