@@ -86,6 +86,11 @@ inline __attribute__((always_inline)) uint64_t Producer::MetaOf(uint64_t wal_seq
   return meta | uint64_t{seal_(wal_seq, meta, payload, size)} << 32;
 }
 
+uint64_t Producer::MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size,
+                            const void* payload) const {
+  return MetaOf(wal_seq, type, size, payload);
+}
+
 // A record of any stream, sealed where it is asked for. The seal is of the caller's bytes, which
 // are nearer than the slot's.
 inline __attribute__((always_inline)) void Producer::WriteSealed(uint64_t position,
@@ -148,11 +153,27 @@ void Producer::WriteRun(uint64_t first, std::span<const Record> records) {
   }
 }
 
+PublishResult Producer::RoomSlow(uint64_t timeout_ns) {
+  return timeout_ns == 0 ? FindRoomSlow() : WaitForRoomSlow(timeout_ns);
+}
+
 // We are the one who writes these; a fetch_add would lock the line.
 void Producer::CountBatch(size_t records) {
   const auto log2 = static_cast<size_t>(std::bit_width(records)) - 1;
   std::atomic<uint64_t>& count = header_->batches[std::min(log2, kBatchBuckets - 1)];
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+// No bit is set in all sizes together that is not in one of them: most often that is enough.
+bool Producer::AllFit(std::span<const Record> records) const {
+  uint32_t bits = 0;
+  for (const Record& record : records) {
+    bits |= record.size;
+    __asm__("" : "+r"(bits));  // or it becomes vectors, of which putting together costs more
+  }
+  if (bits <= payload_max_) return true;
+  return std::all_of(records.begin(), records.end(),
+                     [this](const Record& record) { return record.size <= payload_max_; });
 }
 
 PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t* published) {
@@ -162,12 +183,10 @@ PublishResult Producer::TryPublishBatch(std::span<const Record> records, size_t*
 PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t timeout_ns,
                                      size_t* published) {
   size_t done = 0;
-  uint32_t size_max = 0;
-  for (const Record& record : records) size_max = std::max<uint32_t>(size_max, record.size);
-  PublishResult result = size_max > payload_max_ ? PublishResult::kTooLarge : PublishResult::kOk;
+  PublishResult result = AllFit(records) ? PublishResult::kOk : PublishResult::kTooLarge;
   while (done < records.size() && result == PublishResult::kOk) {
     if (head_ == limit_) {
-      result = timeout_ns == 0 ? FindRoomSlow() : WaitForRoomSlow(timeout_ns);
+      result = RoomSlow(timeout_ns);
       if (result != PublishResult::kOk) break;
     }
     const size_t left = records.size() - done;

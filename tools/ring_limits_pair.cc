@@ -24,6 +24,7 @@ struct Setting {
   uint16_t size = 64;
   uint32_t batch = 1;  // records published at once; more than one are drained, else polled
   bool crc32c = false;
+  bool in_place = false;  // batches are written where they stay
 
   uint64_t count() const { return options.shm_iters / kBatch * kBatch; }
   RingShape shape() const {
@@ -160,7 +161,15 @@ Status WriteOmbus(const Setting& s, Producer* producer) {
     result = producer->Publish({i, payload.data(), size, 1, 0}, timeout_ns);
   }
   for (; i < count && result == PublishResult::kOk; i += kBatch) {
-    result = producer->PublishBatch(BatchAt(i, payload, size), timeout_ns);
+    if (s.in_place) {
+      const auto write = [&payload, size, i](void* room, size_t k) {
+        payload.WriteTo(room, size);
+        return Producer::Written{i + k, size, 1};
+      };
+      result = producer->Fill(kBatch, write, timeout_ns);
+    } else {
+      result = producer->PublishBatch(BatchAt(i, payload, size), timeout_ns);
+    }
   }
   if (result == PublishResult::kOk) return {};
   return {StatusCode::kUnavailable, "bench \"limits\": ETIMEDOUT; the consumer does not read"};
@@ -183,12 +192,19 @@ Result<Slice> Ombus(const Setting& s) {
 
 Workload TwoProcesses(const Setting& s, Target target) {
   const std::string how = s.batch == 1 ? "one at a time" : "batch 32 by drain";
-  return {"two processes, " + how + ", " + std::to_string(s.size) + " B",
-          {"ns"},
-          {{"bare", Role::kBare, [s] { return Bare<false>(s); }},
-           {"bare, prefetch", Role::kBare, [s] { return Bare<true>(s); }},
-           {"classic", Role::kClassic, [s] { return Classic(s); }},
-           {"ombus", Role::kOmbus, [s] { return Ombus(s); }, {target}}}};
+  Workload workload = {"two processes, " + how + ", " + std::to_string(s.size) + " B",
+                       {"ns"},
+                       {{"bare", Role::kBare, [s] { return Bare<false>(s); }},
+                        {"bare, prefetch", Role::kBare, [s] { return Bare<true>(s); }},
+                        {"classic", Role::kClassic, [s] { return Classic(s); }},
+                        {"ombus", Role::kOmbus, [s] { return Ombus(s); }, {target}}}};
+  if (s.batch > 1) {
+    Setting in_place = s;
+    in_place.in_place = true;
+    workload.contenders.push_back(
+        {"ombus, in place", Role::kOmbus, [in_place] { return Ombus(in_place); }, {target}});
+  }
+  return workload;
 }
 
 Workload Sealed(const BenchOptions& options, uint16_t size, double extra_ns) {

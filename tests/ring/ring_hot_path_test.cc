@@ -44,6 +44,10 @@ int64_t RunHotPath(Producer& producer, Consumer& consumer) {
     if (producer.TryPublishBatch(in, nullptr) == PublishResult::kOk) open += 8;
     if (producer.TryReserve() != nullptr && producer.Commit(1, 2, 16) == PublishResult::kOk) ++open;
     open += producer.TryPublishShort(0, 1, payload, 8);
+    size_t filled = 0;
+    const auto write = [](void*, size_t i) { return Producer::Written{i, 16, 1}; };
+    (void)producer.Fill(40, write, 0, &filled);
+    open += static_cast<int64_t>(filled);
     Record out[4];
     std::byte copy[slot_access::kInlineCopyBytesMax];
     open -= consumer.TryCopyOut<sizeof copy>(copy, &out[0]);

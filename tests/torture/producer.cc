@@ -100,13 +100,15 @@ class Publisher {
   bool PublishSome() {
     const uint64_t left = board_->records - number_;
     const uint64_t run = std::min<uint64_t>(left, 1 + random_.Below(200));
-    switch (random_.Below(4)) {
+    switch (random_.Below(5)) {
       case 0:
         return PublishSingle(run, false);
       case 1:
         return PublishSingle(run, true);
       case 2:
         return PublishBatch(std::min<uint64_t>(left, 1 + random_.Below(kBatchMax)));
+      case 3:
+        return FillRun(run);
       default:
         return ReserveAndCommit(run);
     }
@@ -141,6 +143,16 @@ class Publisher {
     }
     size_t done = 0;
     const PublishResult result = producer_->PublishBatch({records, count}, kWaitForever, &done);
+    number_ += done;
+    return result == PublishResult::kOk;
+  }
+
+  bool FillRun(uint64_t run) {
+    size_t done = 0;
+    const auto write = [this](void* room, size_t i) {
+      return Producer::Written{number_ + i, Fill(number_ + i, room), TypeOf(number_ + i)};
+    };
+    const PublishResult result = producer_->Fill(run, write, kWaitForever, &done);
     number_ += done;
     return result == PublishResult::kOk;
   }

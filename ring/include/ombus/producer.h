@@ -99,6 +99,20 @@ class OMBUS_API Producer {
   // reservation.
   PublishResult Commit(uint64_t wal_seq, uint8_t type, uint16_t size);
 
+  // Writes count records in place: f(void* room, size_t i) puts the i-th one's payload, of at most
+  // payload_max() bytes, into its room and says what it is. The fastest way to write; head is
+  // stored every 32. f must not call this Producer. Waits while the ring is full, 0 ns: not at all.
+  // kTooLarge: f said so of the record after the *published that are in the ring.
+  struct Written {
+    uint64_t wal_seq;
+    uint16_t size;
+    uint8_t type;
+  };
+  template <typename F>
+  __attribute__((visibility("hidden"))) PublishResult Fill(size_t count, F&& f,
+                                                           uint64_t timeout_ns = kWaitForever,
+                                                           size_t* published = nullptr);
+
   // Waits until a TryPublish would find room. kOk, kTimedOut or kClosed.
   PublishResult WaitForRoom(uint64_t timeout_ns);
 
@@ -119,6 +133,7 @@ class OMBUS_API Producer {
 
  private:
   struct Cold;  // what only the slow halves need
+  struct HeadStore;
   using Seal = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size);
 
   explicit Producer(std::unique_ptr<Cold> cold, uint64_t head);
@@ -139,10 +154,13 @@ class OMBUS_API Producer {
                             uint64_t timeout_ns);
   void WriteRun(uint64_t first, std::span<const Record> records);
   void CountBatch(size_t records);
+  bool AllFit(std::span<const Record> records) const;
+  PublishResult RoomSlow(uint64_t timeout_ns);
   void WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
                    uint8_t type);
   PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);
   uint64_t MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
+  uint64_t MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
   PublishResult FindRoomSlow();
   PublishResult WaitForRoomSlow(uint64_t timeout_ns);
   void BackOff(uint32_t round, uint64_t waited_ns);

@@ -3,6 +3,8 @@
 #ifndef OMBUS_PRODUCER_INLINE_H_
 #define OMBUS_PRODUCER_INLINE_H_
 
+#include <algorithm>
+
 #include "ombus/producer.h"
 #include "ombus/slot_access.h"
 
@@ -102,6 +104,49 @@ inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t s
   SealSlot(SlotAt(position), position, wal_seq, slot_access::PackMeta(type, size, 0));
   StoreHead(position + 1);
   return PublishResult::kOk;
+}
+
+// Stores head when it goes, also if a callback throws: what has its seq can be read.
+struct Producer::HeadStore {
+  Producer* producer;
+  uint64_t position;
+  ~HeadStore() {
+    if (position != producer->head_) producer->StoreHead(position);
+  }
+};
+
+template <typename F>
+PublishResult Producer::Fill(size_t count, F&& f, uint64_t timeout_ns, size_t* published) {
+  const uint64_t first = head_;
+  PublishResult result = PublishResult::kOk;
+  while (head_ - first < count && result == PublishResult::kOk) {
+    if (head_ == limit_) [[unlikely]] {
+      result = RoomSlow(timeout_ns);
+      if (result != PublishResult::kOk) break;
+    }
+    const uint64_t left = std::min<uint64_t>(count - (head_ - first), kHeadStoreEvery);
+    const uint64_t end = head_ + std::min(left, limit_ - head_);
+    HeadStore at{this, head_};
+    for (; at.position != end; ++at.position) {
+      SlotHeader* slot = SlotAt(at.position);
+      void* room = slot_access::Payload(slot);
+      const Written written = f(room, static_cast<size_t>(at.position - first));
+      PrefetchAhead(at.position, written.size);  // of a size that is known by now
+      uint64_t meta = slot_access::PackMeta(written.type, written.size, 0);
+      if (written.size >= plain_size_end_) [[unlikely]] {
+        if (written.size > payload_max_) {
+          result = PublishResult::kTooLarge;
+          break;
+        }
+        meta = MetaSlow(written.wal_seq, written.type, written.size, room);
+      }
+      SealSlot(slot, at.position, written.wal_seq, meta);
+    }
+  }
+  const size_t done = head_ - first;
+  if (done > 0) CountBatch(done);
+  if (published != nullptr) *published = done;
+  return result;
 }
 
 }  // namespace ombus
