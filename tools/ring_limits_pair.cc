@@ -1,8 +1,10 @@
 // Limits between two processes: what a record costs when its lines go from one core to another.
 #include <array>
 #include <bit>
+#include <cstring>
 #include <memory>
 #include <optional>
+#include <type_traits>
 
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
@@ -43,6 +45,21 @@ Result<Slice> SliceOfPair(const Setting& setting, const PairParts& parts) {
   return slice;
 }
 
+// Calls f with the size as a constant, as it is in the code of a program that publishes a struct.
+template <typename F>
+Status WithSize(uint16_t size, F&& f) {
+  switch (size) {
+    case 8:
+      return f(std::integral_constant<uint16_t, 8>());
+    case 64:
+      return f(std::integral_constant<uint16_t, 64>());
+    case 200:
+      return f(std::integral_constant<uint16_t, 200>());
+    default:
+      return f(size);
+  }
+}
+
 template <bool kPrefetch>
 Result<Slice> Bare(const Setting& s) {
   const RingShape shape = s.shape();
@@ -51,13 +68,17 @@ Result<Slice> Bare(const Setting& s) {
   const LimitsPayload payload;
   return SliceOfPair(s, {[] { return Status(); },
                          [&] {
-                           const uint64_t sum = lines.LoadAll(s.count(), s.size);
-                           return sum == 0 ? Status(StatusCode::kCorrupt, "nothing read")
-                                           : Status();
+                           return WithSize(s.size, [&](auto size) {
+                             const uint64_t sum = lines.LoadAll(s.count(), size);
+                             return sum == 0 ? Status(StatusCode::kCorrupt, "nothing read")
+                                             : Status();
+                           });
                          },
                          [&] {
-                           lines.StoreAll<kPrefetch>(s.count(), payload.data(), s.size);
-                           return Status();
+                           return WithSize(s.size, [&](auto size) {
+                             lines.StoreAll<kPrefetch>(s.count(), payload.data(), size);
+                             return Status();
+                           });
                          }});
 }
 
@@ -89,10 +110,10 @@ Status ReadClassic(const Setting& s, ClassicRing* ring) {
   return Verdict(reader, "classic", count);
 }
 
-Status WriteClassic(const Setting& s, ClassicRing* ring) {
+template <typename Size>
+Status WriteClassic(const Setting& s, Size size, ClassicRing* ring) {
   const LimitsPayload payload;
   const uint64_t count = s.count();
-  const uint16_t size = s.size;
   const bool singles = s.batch == 1;
   Spin spin;
   uint64_t i = 0;
@@ -115,11 +136,13 @@ Result<Slice> Classic(const Setting& s) {
   SharedMemory shared(shape.bytes());
   ClassicRing ring(shared.memory(), shape);
   return SliceOfPair(
-      s, {[&] {
-            ring.Join();
-            return Status();
-          },
-          [&] { return ReadClassic(s, &ring); }, [&] { return WriteClassic(s, &ring); }});
+      s,
+      {[&] {
+         ring.Join();
+         return Status();
+       },
+       [&] { return ReadClassic(s, &ring); },
+       [&] { return WithSize(s.size, [&](auto size) { return WriteClassic(s, size, &ring); }); }});
 }
 
 Status ReadOmbus(const Setting& s, Consumer* consumer) {
@@ -150,10 +173,10 @@ Status ReadOmbus(const Setting& s, Consumer* consumer) {
   return Verdict(reader, "ombus (last poll: " + std::to_string(static_cast<int>(end)) + ")", count);
 }
 
-Status WriteOmbus(const Setting& s, Producer* producer) {
+template <typename Size>
+Status WriteOmbus(const Setting& s, Size size, Producer* producer) {
   const LimitsPayload payload;
   const uint64_t count = s.count(), timeout_ns = s.options.timeout_ns;
-  const uint16_t size = s.size;
   const bool singles = s.batch == 1;
   PublishResult result = PublishResult::kOk;
   uint64_t i = 0;
@@ -163,7 +186,7 @@ Status WriteOmbus(const Setting& s, Producer* producer) {
   for (; i < count && result == PublishResult::kOk; i += kBatch) {
     if (s.in_place) {
       const auto write = [&payload, size, i](void* room, size_t k) {
-        payload.WriteTo(room, size);
+        std::memcpy(room, payload.data(), size);
         return Producer::Written{i + k, size, 1};
       };
       result = producer->Fill(kBatch, write, timeout_ns);
@@ -187,7 +210,11 @@ Result<Slice> Ombus(const Setting& s) {
                            return {};
                          },
                          [&] { return ReadOmbus(s, consumer.get()); },
-                         [&] { return WriteOmbus(s, producer->get()); }});
+                         [&] {
+                           return WithSize(s.size, [&](auto size) {
+                             return WriteOmbus(s, size, producer->get());
+                           });
+                         }});
 }
 
 Workload TwoProcesses(const Setting& s, Target target) {
