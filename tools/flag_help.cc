@@ -36,6 +36,9 @@ struct DefaultText {
   std::string operator()(const Duration& target) const {
     return *target.ns == 0 ? "" : FormatDuration(*target.ns);
   }
+  std::string operator()(const Millis& target) const {
+    return *target.ms == 0 ? "" : FormatDuration(uint64_t{*target.ms} * 1'000'000);
+  }
   std::string operator()(const Bytes& target) const {
     return *target.value == 0 ? "" : FormatBytes(*target.value);
   }

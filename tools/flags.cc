@@ -72,9 +72,25 @@ struct Setter {
     if (ParseDuration(text, target.default_unit_ns, target.ns)) return {};
     return Refuse(flag, text, "give a time such as 250ms, 10s or 2min");
   }
+  Status operator()(const Millis& target) const {
+    constexpr uint64_t kNsPerMs = 1'000'000;
+    uint64_t ns = 0;
+    if (ParseDuration(text, kNsPerMs, &ns) && ns % kNsPerMs == 0 && ns / kNsPerMs <= UINT32_MAX) {
+      *target.ms = static_cast<uint32_t>(ns / kNsPerMs);
+      return {};
+    }
+    return Refuse(flag, text,
+                  "give a time of whole milliseconds such as 250, 10s or 2min, at most 71582min");
+  }
   Status operator()(const Bytes& target) const {
-    if (ParseBytes(text, target.value)) return {};
-    return Refuse(flag, text, "give a size such as 4096, 64KiB or 4MiB");
+    uint64_t bytes = 0;
+    if (ParseBytes(text, &bytes) && bytes <= target.max) {
+      *target.value = bytes;
+      return {};
+    }
+    std::string remedy = "give a size such as 4096, 64KiB or 4MiB";
+    if (target.max != ~uint64_t{0}) remedy += ", at most " + std::to_string(target.max);
+    return Refuse(flag, text, remedy);
   }
   Status operator()(const Choice& target) const {
     if (std::find(target.words.begin(), target.words.end(), text) != target.words.end()) {
@@ -94,7 +110,7 @@ struct Setter {
       int cpu = 0;
       const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), cpu);
       if (word.empty() || error != std::errc() || stop != word.data() + word.size() || cpu < -1 ||
-          cpu > 1023) {
+          cpu > kCpuMax) {
         return Refuse(flag, text, "give cpu numbers such as 0,1; -1 leaves a thread where it is");
       }
       cpus.push_back(cpu);

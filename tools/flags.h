@@ -50,9 +50,15 @@ struct Duration {
   uint64_t default_unit_ns = 1'000'000;
 };
 
+// A time of whole milliseconds, which a bare number counts.
+struct Millis {
+  uint32_t* ms;
+};
+
 // A size in bytes: "4MiB", "64k", "4096".
 struct Bytes {
   uint64_t* value;
+  uint64_t max = ~uint64_t{0};
 };
 
 // One of a fixed set of words.
@@ -60,6 +66,8 @@ struct Choice {
   std::string* value;
   std::vector<std::string_view> words;
 };
+
+inline constexpr int kCpuMax = 1023;
 
 // "0,1": cpu numbers, -1 for "leave it".
 struct CpuList {
@@ -79,7 +87,7 @@ struct Flag {
   std::string_view help;
   // bool: a switch; string: free text; vector of strings: may be given again and again.
   std::variant<bool*, std::string*, std::vector<std::string>*, Number, Number32, Integer, Duration,
-               Bytes, Choice, CpuList, NumberList>
+               Millis, Bytes, Choice, CpuList, NumberList>
       target;
 };
 

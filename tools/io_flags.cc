@@ -5,8 +5,6 @@ namespace {
 
 constexpr uint32_t kBusyPollUsMax = 1'000'000;
 
-int FirstOf(const std::vector<int>& cpus) { return cpus.empty() ? -1 : cpus[0]; }
-
 }  // namespace
 
 void IoFlags::AddTo(FlagTable* flags) {
@@ -21,11 +19,11 @@ void IoFlags::AddTo(FlagTable* flags) {
   flags->push_back({"congestion-control", "NAME", "TCP_CONGESTION, as cubic; empty: the system's",
                     &congestion_control_});
   flags->push_back({"incoming-cpu", "N", "SO_INCOMING_CPU of the listening socket; -1: off",
-                    CpuList{&incoming_cpu_}});
+                    Integer{&incoming_cpu_, -1, kCpuMax}});
   flags->push_back(
       {"sq-poll", "", "io_uring: a kernel thread submits, and takes a core", &sq_poll_});
-  flags->push_back(
-      {"sq-poll-cpu", "N", "where that thread runs; -1: anywhere", CpuList{&sq_poll_cpu_}});
+  flags->push_back({"sq-poll-cpu", "N", "where that thread runs; -1: anywhere",
+                    Integer{&sq_poll_cpu_, -1, kCpuMax}});
 }
 
 IoOptions IoFlags::Options() const {
@@ -36,9 +34,9 @@ IoOptions IoFlags::Options() const {
           .busy_poll_us = busy_poll_us_,
           .napi_busy_poll_us = napi_busy_poll_us_,
           .congestion_control = congestion_control_,
-          .incoming_cpu = FirstOf(incoming_cpu_),
-          .sq_poll = sq_poll_ || !sq_poll_cpu_.empty(),
-          .sq_poll_cpu = FirstOf(sq_poll_cpu_)};
+          .incoming_cpu = incoming_cpu_,
+          .sq_poll = sq_poll_ || sq_poll_cpu_ >= 0,
+          .sq_poll_cpu = sq_poll_cpu_};
 }
 
 }  // namespace ombus::tools

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "ombus/io_options.h"
 #include "tools/flags.h"
@@ -20,7 +19,7 @@ class IoFlags {
  private:
   std::string send_mode_ = "fixed", congestion_control_;
   uint32_t busy_poll_us_ = 0, napi_busy_poll_us_ = 0;
-  std::vector<int> incoming_cpu_, sq_poll_cpu_;
+  int incoming_cpu_ = -1, sq_poll_cpu_ = -1;
   bool sq_poll_ = false;
 };
 

@@ -43,7 +43,7 @@ struct PubOptions {
   uint64_t settle_ns = 100'000'000, linger_ns = 0;
   uint32_t batch = kSourceBatchMax;
   uint32_t wait_consumers = 0;
-  std::vector<int> cpus;
+  int cpu = -1;
   bool progress = false;
   RingFlags ring;
 };
@@ -77,7 +77,7 @@ FlagTable FlagsOf(PubOptions* o) {
       {"staleness-ms", "TIME",
        "evict a consumer that blocks the ring for so long without progress; 0: never",
        Duration{&o->producer.staleness_ns}},
-      {"cpu", "N", "pin to this cpu", CpuList{&o->cpus}},
+      {"cpu", "N", "pin to this cpu", Integer{&o->cpu, -1, kCpuMax}},
       {"progress", "", "a line a second on stderr also when that is no terminal", &o->progress},
   };
   o->ring.AddTo(&flags, RingFlags::Side::kProducer);
@@ -289,7 +289,7 @@ int RunPub(Arguments args) {
   }
   const Result<int> fd = OpenInput(options);
   if (!fd.ok()) return Fail(kText, fd.status());
-  if (Status pinned = options.cpus.empty() ? Status() : PinToCpu(options.cpus[0]); !pinned.ok()) {
+  if (Status pinned = PinToCpu(options.cpu); !pinned.ok()) {
     return Fail(kText, pinned);
   }
   auto producer = Producer::Create(options.producer);

@@ -37,10 +37,7 @@ struct Options {
   std::string backend = "auto", idle = "sleep", slow_client = "disconnect";
   RelayOptions relay;
   IoFlags io;
-  uint64_t slow_wait_ns = 5'000'000'000, flush_ns = 5'000'000'000, stats_interval_ns = 0;
-  uint64_t hello_timeout_ns = 5'000'000'000, heartbeat_ns = 1'000'000'000;
-  uint64_t client_timeout_ns = 30'000'000'000, stalled_peer_ns = 60'000'000'000;
-  uint64_t soft_lag_ns = 0, hard_lag_ns = 0;
+  uint64_t flush_ns = 5'000'000'000, stats_interval_ns = 0, send_buffer_bytes = 0;
   bool exit_on_close = false;
 };
 
@@ -67,12 +64,12 @@ FlagTable FlagsOf(Options* o) {
        Choice{&o->slow_client, {"disconnect", "wait", "skip"}}},
       {"soft-lag-bytes", "BYTES", "warn a client that lags more than so far; 0: none",
        Bytes{&server->soft_lag_bytes}},
-      {"soft-lag-ms", "TIME", "for so long without a break", Duration{&o->soft_lag_ns}},
+      {"soft-lag-ms", "TIME", "for so long without a break", Millis{&server->soft_lag_ms}},
       {"hard-lag-bytes", "BYTES", "cut or skip a client that lags more than so far; 0: none",
        Bytes{&server->hard_lag_bytes}},
-      {"hard-lag-ms", "TIME", "for so long without a break", Duration{&o->hard_lag_ns}},
+      {"hard-lag-ms", "TIME", "for so long without a break", Millis{&server->hard_lag_ms}},
       {"slow-wait-ms", "TIME", "with wait: cut a client without any progress for so long",
-       Duration{&o->slow_wait_ns}},
+       Millis{&server->slow_wait_ms}},
       {"log-bytes", "BYTES", "size of the broadcast log", Bytes{&server->log_bytes}},
       {"client-lag-bytes", "BYTES", "how far a client may lag; 0: three quarters of the log",
        Bytes{&server->client_lag_bytes_max}},
@@ -81,24 +78,24 @@ FlagTable FlagsOf(Options* o) {
        Number32{&server->max_clients_per_address}},
       {"require-hello", "", "serve nobody who does not say HELLO", &server->require_hello},
       {"hello-timeout-ms", "TIME", "with it: close who has not said it by then",
-       Duration{&o->hello_timeout_ns}},
+       Millis{&server->hello_timeout_ms}},
       {"control-rate", "N", "control frames a second that a client may send; 0: any number",
        Number32{&server->control_frames_per_second}},
       {"heartbeat-ms", "TIME", "how often clients that ask for it hear something; 0: never",
-       Duration{&o->heartbeat_ns}},
+       Millis{&server->heartbeat_ms}},
       {"client-timeout-ms", "TIME",
        "close a client that promised heartbeats and is silent; 0: never",
-       Duration{&o->client_timeout_ns}},
+       Millis{&server->client_timeout_ms}},
       {"stalled-peer-ms", "TIME",
        "give a client up whose kernel takes nothing for so long; 0: the kernel decides",
-       Duration{&o->stalled_peer_ns}},
+       Millis{&server->stalled_peer_ms}},
       {"exit-on-close", "", "end when the producer ends its stream", &o->exit_on_close},
       {"flush-ms", "TIME", "how long clients get at the end to take what is pending",
        Duration{&o->flush_ns}},
       {"stats-interval-s", "TIME", "a line per stream on stderr every so often; 0: none",
        Duration{&o->stats_interval_ns, 1'000'000'000}},
       {"send-buffer-bytes", "BYTES", "SO_SNDBUF of each client; 0: the kernel's own tuning",
-       Number32{&server->send_buffer_bytes, 0, 1u << 30}},
+       Bytes{&o->send_buffer_bytes, 1u << 30}},
   };
   o->io.AddTo(&flags);
   return flags;
@@ -124,14 +121,7 @@ void ApplyWords(Options* o) {
   o->relay.server.slow_client_policy = o->slow_client == "wait"   ? SlowClientPolicy::kWait
                                        : o->slow_client == "skip" ? SlowClientPolicy::kSkip
                                                                   : SlowClientPolicy::kDisconnect;
-  ServerOptions* server = &o->relay.server;
-  server->slow_wait_ms = static_cast<uint32_t>(o->slow_wait_ns / 1'000'000);
-  server->soft_lag_ms = static_cast<uint32_t>(o->soft_lag_ns / 1'000'000);
-  server->hard_lag_ms = static_cast<uint32_t>(o->hard_lag_ns / 1'000'000);
-  server->hello_timeout_ms = static_cast<uint32_t>(o->hello_timeout_ns / 1'000'000);
-  server->heartbeat_ms = static_cast<uint32_t>(o->heartbeat_ns / 1'000'000);
-  server->client_timeout_ms = static_cast<uint32_t>(o->client_timeout_ns / 1'000'000);
-  server->stalled_peer_ms = static_cast<uint32_t>(o->stalled_peer_ns / 1'000'000);
+  o->relay.server.send_buffer_bytes = static_cast<uint32_t>(o->send_buffer_bytes);
   o->relay.server.io = o->io.Options();
   o->relay.flush_ms = o->flush_ns / 1'000'000;
   o->relay.on_end = o->exit_on_close ? StreamEnd::kExit : StreamEnd::kFollow;
@@ -209,8 +199,8 @@ void PrintStats(const std::string& stream, const RelayStats& stats) {
   std::fprintf(
       stderr,
       "%s: relayed %s records to %u clients (%s deliveries, %s), lost %s, missed %s, gaps %s, "
-      "corrupt %s, slow clients warned %s, skipped %s, cut %s, turn p50 %s p99 %s p99.9 %s max "
-      "%s\n",
+      "corrupt %s, slow clients warned %s, skipped %s, cut %s, sends fixed %s, plain %s, zero-copy "
+      "%s (copied %s), turn p50 %s p99 %s p99.9 %s max %s\n",
       stream.c_str(), WithThousands(stats.records_relayed).c_str(), stats.clients,
       WithThousands(stats.server.frames_delivered).c_str(),
       HumanBytes(static_cast<double>(stats.server.bytes_sent)).c_str(),
@@ -219,6 +209,10 @@ void PrintStats(const std::string& stream, const RelayStats& stats) {
       WithThousands(stats.server.slow_client_warnings).c_str(),
       WithThousands(stats.server.slow_client_skips).c_str(),
       WithThousands(stats.server.slow_client_drops).c_str(),
+      WithThousands(stats.server.sends_fixed).c_str(),
+      WithThousands(stats.server.sends_plain).c_str(),
+      WithThousands(stats.server.sends_zero_copy).c_str(),
+      WithThousands(stats.server.zero_copy_copied).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(50))).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(99))).c_str(),
       HumanNs(static_cast<double>(stats.turn_ns.Percentile(99.9))).c_str(),

@@ -26,8 +26,7 @@ struct Options {
   SinkOptions sink;
   std::string format = "line", verify, backend = "auto";
   uint64_t index = kAnyConsumerIndex;
-  std::vector<int> cpus;
-  uint64_t heartbeat_ns = 1'000'000'000, idle_timeout_ns = 0;
+  int cpu = -1;
   bool strict = false, stats = false, no_hello = false;
   RingFlags ring;
 };
@@ -56,15 +55,15 @@ FlagTable FlagsOf(Options* o) {
       {"max-retries", "N", "failed attempts to reconnect before giving up; 0: never",
        Number32{&o->sub.client.max_retries}},
       {"heartbeat-ms", "TIME", "ask the relay to say something so often, and do so too; 0: no",
-       Duration{&o->heartbeat_ns}},
+       Millis{&o->sub.client.heartbeat_ms}},
       {"idle-timeout-ms", "TIME",
        "a relay silent for so long is lost; 0: three heartbeats, where it has them",
-       Duration{&o->idle_timeout_ns}},
+       Millis{&o->sub.client.idle_timeout_ms}},
       {"no-hello", "", "say nothing to the relay, as old clients do", &o->no_hello},
       {"backend", "WORD", "auto, uring or epoll", Choice{&o->backend, {"auto", "uring", "epoll"}}},
       {"index", "N", "this consumer line of the ring, not any free one",
        Number{&o->index, 0, 1023}},
-      {"cpu", "N", "pin to this cpu", CpuList{&o->cpus}},
+      {"cpu", "N", "pin to this cpu", Integer{&o->cpu, -1, kCpuMax}},
       {"busy", "", "never sleep", &o->sub.busy},
   };
   o->ring.AddTo(&flags, RingFlags::Side::kConsumer);
@@ -91,8 +90,6 @@ bool Prepare(Options* options, int* exit_code) {
   (void)ParseFormat(options->format, &options->sink.format);
   options->sink.verify = !options->verify.empty();
   options->sub.client.hello = !options->no_hello;
-  options->sub.client.heartbeat_ms = static_cast<uint32_t>(options->heartbeat_ns / 1'000'000);
-  options->sub.client.idle_timeout_ms = static_cast<uint32_t>(options->idle_timeout_ns / 1'000'000);
   options->sub.client.backend = options->backend == "uring"   ? BackendChoice::kUring
                                 : options->backend == "epoll" ? BackendChoice::kEpoll
                                                               : BackendChoice::kAuto;
@@ -109,7 +106,7 @@ int RunSub(Arguments args) {
   if (!ParseOrExplain(kText, FlagsOf(&options), args, &exit_code)) return exit_code;
   if (!Prepare(&options, &exit_code)) return exit_code;
   CatchStopSignals();
-  if (Status pinned = options.cpus.empty() ? Status() : PinToCpu(options.cpus[0]); !pinned.ok()) {
+  if (Status pinned = PinToCpu(options.cpu); !pinned.ok()) {
     return Fail(kText, pinned);
   }
   Output output(STDOUT_FILENO, "standard output");

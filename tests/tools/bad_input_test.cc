@@ -57,6 +57,14 @@ TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
   ExpectFailure({"sub"}, kUsage, {"--stream", "--connect"});
   ExpectFailure({"sub", "--connect", "nowhere"}, kUsage, {"nowhere", "HOST:PORT"});
   ExpectFailure({"relay", "--stream", stream_, "--listen", "::1:7001"}, kUsage, {"[::1]:7001"});
+  // A value that would be cut to another: none at all, or some weeks less.
+  ExpectFailure({"relay", "--stream", stream_, "--heartbeat-ms", "500us"}, kUsage,
+                {"--heartbeat-ms", "500us", "whole milliseconds"});
+  ExpectFailure({"relay", "--stream", stream_, "--client-timeout-ms", "5000000000"}, kUsage,
+                {"--client-timeout-ms", "at most"});
+  ExpectFailure({"relay", "--stream", stream_, "--send-buffer-bytes", "2GiB"}, kUsage,
+                {"--send-buffer-bytes", "at most 1073741824"});
+  ExpectFailure({"sub", "--stream", stream_, "--cpu", "0,1"}, kUsage, {"--cpu", "0,1"});
   ExpectFailure({"bench", "--mode", "warp"}, kUsage, {"warp", "relay"});
   ExpectFailure({"bench", "--mode", "slow-clients", "--stalled", "0,few"}, kUsage,
                 {"--stalled", "0,few"});

@@ -13,7 +13,8 @@ struct Values {
   bool crc = false;
   std::string name;
   std::vector<std::string> streams;
-  uint64_t count = 0, time_ns = 0, size = 0;
+  uint64_t count = 0, time_ns = 0, size = 0, small = 0;
+  uint32_t wait_ms = 0;
   std::string word = "auto";
   std::vector<int> cpus;
   int node = -1;
@@ -25,7 +26,9 @@ FlagTable TableOf(Values* v) {
           {"stream", "NAME", "repeated", &v->streams},
           {"count", "N", "a number", Number{&v->count, 1, 100}},
           {"time-ms", "TIME", "a time", Duration{&v->time_ns}},
+          {"wait-ms", "TIME", "a time that is sent in milliseconds", Millis{&v->wait_ms}},
           {"size", "BYTES", "a size", Bytes{&v->size}},
+          {"small", "BYTES", "a size with a limit", Bytes{&v->small, 1u << 20}},
           {"backend", "WORD", "a word", Choice{&v->word, {"auto", "uring", "epoll"}}},
           {"cpus", "N,M", "cpus", CpuList{&v->cpus}},
           {"node", "N", "a number with a sign", Integer{&v->node, -1, 9}}};
@@ -50,6 +53,28 @@ TEST(Flags, EveryKindOfValueIsSetWithEitherSpelling) {
   EXPECT_EQ(v.word, "epoll");
   EXPECT_EQ(v.cpus, (std::vector<int>{0, -1}));
   EXPECT_EQ(v.node, 9);
+}
+
+TEST(Flags, ATimeInMillisecondsIsNeverCutToAnother) {
+  Values v;
+  ASSERT_TRUE(Parse(&v, {"--wait-ms", "250"}).ok());
+  EXPECT_EQ(v.wait_ms, 250u);
+  ASSERT_TRUE(Parse(&v, {"--wait-ms", "71582min"}).ok());
+  EXPECT_EQ(v.wait_ms, 4'294'920'000u);
+  for (const char* wrong : {"500us", "1500us", "4294967296", "71583min"}) {
+    const Status status = Parse(&v, {"--wait-ms", wrong});
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << wrong;
+    EXPECT_NE(status.message().find("whole milliseconds"), std::string::npos) << status.message();
+  }
+}
+
+TEST(Flags, ASizeWithALimitNamesIt) {
+  Values v;
+  ASSERT_TRUE(Parse(&v, {"--small", "1MiB"}).ok());
+  EXPECT_EQ(v.small, 1u << 20);
+  const Status status = Parse(&v, {"--small", "2MiB"});
+  EXPECT_NE(status.message().find("at most 1048576"), std::string::npos) << status.message();
+  EXPECT_EQ(v.small, 1u << 20);
 }
 
 TEST(Flags, AnUnknownFlagIsRefusedWithTheNearestName) {

@@ -40,6 +40,16 @@ TEST(IoFlags, EachReachesItsOption) {
   EXPECT_TRUE(options.sq_poll);
 }
 
+TEST(IoFlags, ASecondCpuIsRefusedAndNotLeftOut) {
+  for (const std::string_view name : {"--incoming-cpu", "--sq-poll-cpu"}) {
+    IoFlags io;
+    FlagTable flags;
+    io.AddTo(&flags);
+    const std::vector<std::string_view> args = {name, "0,1"};
+    EXPECT_EQ(ParseFlags(flags, args).code(), StatusCode::kInvalidArgument) << name;
+  }
+}
+
 TEST(IoFlags, AnyModeHasAWord) {
   EXPECT_EQ(Parse({"--send-mode", "fixed"}).send_mode, SendMode::kFixed);
   EXPECT_EQ(Parse({"--send-mode", "plain"}).send_mode, SendMode::kPlain);

@@ -105,6 +105,19 @@ TEST_F(MainJob, EgressThreadsShareTheReceiversAndEachHasItsLine) {
   }
 }
 
+TEST_F(MainJob, ARelaySaysHowItSent) {
+  Process relay = StartRelay({"--send-mode", "plain", "--send-buffer-bytes", "64KiB",
+                              "--wait-clients", "1", "--exit-on-close"});
+  Process sub = Start({"sub", "--connect", address_, "--format", "none"});
+  Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "100",
+                       "--wait-consumers", "1"});
+  EXPECT_EQ(sub->Wait(), 0) << sub->Err();
+  EXPECT_EQ(relay->Wait(), 0) << relay->Err();
+  EXPECT_TRUE(Has(*relay, "sends fixed 0, plain ")) << relay->Err();
+  EXPECT_TRUE(Has(*relay, ", zero-copy 0 (copied 0)")) << relay->Err();
+  EXPECT_FALSE(Has(*relay, "plain 0,")) << relay->Err();
+}
+
 TEST_F(MainJob, ContentOfAnotherSeedIsExitCodeThree) {
   Process sub = Start(
       {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});
