@@ -55,13 +55,7 @@ uint32_t Admission::from(const Address& address) const {
 
 bool Admission::ShouldTell(uint64_t now_ns, uint64_t* untold) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (told_ns_ != 0 && now_ns - told_ns_ < kTellEveryNs) {
-    ++untold_;
-    return false;
-  }
-  told_ns_ = now_ns;
-  *untold = std::exchange(untold_, 0);
-  return true;
+  return refusals_.Now(now_ns, untold);
 }
 
 }  // namespace ombus::net

@@ -4,8 +4,7 @@
 // An address is an IPv4 address, or the /64 of an IPv6 one, since whoever has one of those has all
 // of it. IPv4 in IPv6 (::ffff:a.b.c.d) counts as IPv4.
 //
-// Also how often a refusal is worth telling: a storm of strangers must not push out of the events
-// what an operator needs to see.
+// Also how often a refusal is worth telling.
 //
 // Threads: any; servers that share their limits share one of these. A lock, taken where a
 // connection comes or goes.
@@ -18,6 +17,8 @@
 #include <map>
 #include <mutex>
 #include <utility>
+
+#include "net/tell_seldom.h"
 
 namespace ombus::net {
 
@@ -45,13 +46,11 @@ class Admission {
   bool ShouldTell(uint64_t now_ns, uint64_t* untold);
 
  private:
-  static constexpr uint64_t kTellEveryNs = 1'000'000'000;
-
   const uint32_t total_max_, per_address_max_;
   mutable std::mutex mutex_;  // over all that follows
   uint32_t total_ = 0;
   std::map<Address, uint32_t> counts_;  // empty without a limit: who needs none pays nothing
-  uint64_t told_ns_ = 0, untold_ = 0;
+  TellSeldom refusals_;
 };
 
 }  // namespace ombus::net

@@ -27,6 +27,7 @@
 #include "net/log_follower.h"
 #include "net/session_table.h"
 #include "net/socket.h"
+#include "net/tell_seldom.h"
 #include "ombus/server.h"
 #include "ring/base/above_stdio.h"
 
@@ -166,6 +167,7 @@ class BasicServer {
   void TellNote();
   void OnAccepted(int result, bool more);
   void OnAcceptFailed(int error);
+  void TellAcceptFailed(const std::string& text);
   struct Refusal {
     ByeReason reason;
     std::string why;
@@ -187,6 +189,7 @@ class BasicServer {
   bool watch_queued_ = false, woken_ = false;
   bool accept_paused_ = false, shutting_down_ = false;
   uint64_t accept_again_ns_ = 0;
+  TellSeldom accept_failures_;
   uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none
   uint64_t completions_ = 0;
   uint64_t turned_ns_ = 0;  // when the last turn ended; 0: nobody's time was running

@@ -40,8 +40,7 @@ void BasicServer<B>::TakeClient(int accepted) {
   if (!PrepareClientSocket(fd.get(), table_.options(), &peer)) return;
   const Result<SocketId> id = backend_->Adopt(fd.get());
   if (!id.ok()) {
-    ++table_.counters().accept_failures;
-    return table_.Tell(ServerEvent::Kind::kAcceptFailed, id.status().message());
+    return TellAcceptFailed(id.status().message());
   }
   (void)fd.Release();
   if (const auto refusal = WhyNot(peer)) return RefuseClient(*id, peer, *refusal);
@@ -81,9 +80,8 @@ void BasicServer<B>::RefuseClient(SocketId id, const sockaddr_storage& peer,
   ++table_.counters().clients_refused;
   uint64_t untold = 0;
   if (!table_.admission().ShouldTell(backend_->NowNs(), &untold)) return;
-  std::string text = "client " + FormatAddress(peer) + ": refused, " + refusal.why;
-  if (untold != 0) text += " (and " + std::to_string(untold) + " more since the last of these)";
-  table_.Tell(ServerEvent::Kind::kClientRefused, std::move(text));
+  const std::string text = "client " + FormatAddress(peer) + ": refused, " + refusal.why;
+  table_.Tell(ServerEvent::Kind::kClientRefused, text + TellSeldom::Text(untold));
 }
 
 // Only to who has said HELLO by now: to a client of the older protocol it would be a record. Taking
@@ -103,13 +101,19 @@ void BasicServer<B>::SayWhy(SocketId id, const Refusal& refusal) {
 }
 
 template <Backend B>
+void BasicServer<B>::TellAcceptFailed(const std::string& text) {
+  ++table_.counters().accept_failures;
+  uint64_t untold = 0;
+  if (!accept_failures_.Now(backend_->NowNs(), &untold)) return;
+  table_.Tell(ServerEvent::Kind::kAcceptFailed, text + TellSeldom::Text(untold));
+}
+
+template <Backend B>
 void BasicServer<B>::OnAcceptFailed(int error) {
   if (error == ECONNABORTED || error == EINTR || error == EAGAIN || error == ECANCELED) return;
-  ++table_.counters().accept_failures;
-  table_.Tell(ServerEvent::Kind::kAcceptFailed,
-              "accept \"port " + std::to_string(port_) + "\": " + ErrnoName(error) +
-                  "; trying again in 100 ms" +
-                  (error == EMFILE || error == ENFILE ? "; raise ulimit -n" : ""));
+  TellAcceptFailed("accept \"port " + std::to_string(port_) + "\": " + ErrnoName(error) +
+                   "; trying again every 100 ms" +
+                   (error == EMFILE || error == ENFILE ? "; raise ulimit -n" : ""));
   accept_paused_ = true;
   accept_again_ns_ = backend_->NowNs() + kAcceptPauseNs;
 }

@@ -50,6 +50,32 @@ TEST(IoOptions, WhatTheListenerIsSetToItsClientsInherit) {
   EXPECT_EQ(CongestionControlOf(accepted.get()), "reno");
 }
 
+int OptionOf(int fd, int level, int name) {
+  int value = -1;
+  socklen_t bytes = sizeof value;
+  EXPECT_EQ(getsockopt(fd, level, name, &value, &bytes), 0);
+  return value;
+}
+
+TEST(IoOptions, TheListenerGetsItsCpuAndItsBusyPolling) {
+  Result<UniqueFd> listener = Listen("127.0.0.1", 0, 1);
+  ASSERT_TRUE(listener.ok());
+  ASSERT_TRUE(PrepareListener(listener->get(), {.incoming_cpu = 0}).ok());
+  EXPECT_EQ(OptionOf(listener->get(), SOL_SOCKET, SO_INCOMING_CPU), 0);
+  const Status status = PrepareListener(listener->get(), {.busy_poll_us = 17});
+  if (!status.ok()) GTEST_SKIP() << status.message();
+  EXPECT_EQ(OptionOf(listener->get(), SOL_SOCKET, SO_BUSY_POLL), 17);
+}
+
+TEST(IoOptions, AClientsSocketSendsAtOnceAndNoticesADeadPeer) {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_storage peer;
+  (void)PrepareClientSocket(fd.get(), {.stalled_peer_ms = 1234}, &peer);
+  EXPECT_NE(OptionOf(fd.get(), IPPROTO_TCP, TCP_NODELAY), 0);
+  EXPECT_NE(OptionOf(fd.get(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(OptionOf(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT), 1234);
+}
+
 TEST(IoOptions, ACongestionControlThatIsNotThereIsAnErrorThatNamesThoseThatAre) {
   ServerOptions options;
   options.io.congestion_control = "nonesuch";

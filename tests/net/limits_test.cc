@@ -1,6 +1,9 @@
 // What a server allows strangers: how many, for how long without a word, how fast they may speak.
 #include <gmock/gmock.h>
 
+#include "net/basic_server.h"
+#include "net/sim_backend.h"
+#include "net/sim_network.h"
 #include "tests/net/server_fixture.h"
 
 namespace ombus::net {
@@ -191,6 +194,39 @@ TEST_P(LimitsTest, AnswersAFloodOfHellosWithoutGrowing) {
   TurnUntil([&] { return server_->stats().clients_accepted == 2; });
   ASSERT_EQ(Send(1), BroadcastResult::kOk);
   ReadUntil(&other, [&] { return other.Frames().size() == 1; });
+}
+
+TEST_P(LimitsTest, RefusesADataFrameThoughItLooksLikeAHeartbeat) {
+  Start();
+  RawPeer peer(server_->port());
+  WaitForClients(1);
+  std::vector<std::byte> frame(kFrameHeaderBytes);
+  EncodeFrame(frame.data(), {.wal_seq = 1,
+                             .payload = "",
+                             .size = 0,
+                             .type = static_cast<uint8_t>(ControlType::kHeartbeat)});
+  peer.Send(frame);
+  ReadUntil(&peer, [&] { return peer.ended(); });
+  EXPECT_EQ(server_->heartbeats_received(), 0u);
+  EXPECT_THAT(Events(), HasSubstr("a data frame, which only a server sends"));
+}
+
+TEST(AcceptFailures, AreTriedAgainAfterAPauseAndToldOnceASecond) {
+  SimNetwork network(4096);
+  const int listener = network.NewListener();
+  SimOptions faults;
+  faults.faults.accept_error = 1000;
+  auto server = BasicServer<SimBackend>::Create(std::make_unique<SimBackend>(&network, faults),
+                                                UniqueFd(listener), {});
+  ASSERT_TRUE(server.ok()) << server.status().message();
+  ASSERT_EQ(network.Connect(network.NewSocket(), network.AddressOf(listener)), 0);
+  const uint64_t end_ns = (*server)->NowNs() + 3'500'000'000;
+  while ((*server)->NowNs() < end_ns) ASSERT_TRUE((*server)->Turn(1'000'000).ok());
+  EXPECT_NEAR(static_cast<double>((*server)->stats().accept_failures), 35, 2);
+  const auto events = (*server)->TakeEvents();
+  ASSERT_EQ(events.size(), 4u);
+  EXPECT_EQ(events[1].kind, ServerEvent::Kind::kAcceptFailed);
+  EXPECT_THAT(events[1].text, HasSubstr("more since the last of these"));
 }
 
 TEST_P(LimitsTest, RefusesOptionsThatWouldShutEverybodyOut) {
