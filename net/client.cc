@@ -78,6 +78,9 @@ Status CheckOptions(const ClientOptions& options) {
   if (options.receive_buffer_bytes > kReceiveBufferBytesMax) {
     return bad("receive_buffer_bytes", "give at most 1 GiB");
   }
+  if (options.resume_from != 0 && !options.hello) {
+    return bad("resume_from", "a server is asked for it with hello; leave that true, or this 0");
+  }
   return Status();
 }
 

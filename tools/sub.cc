@@ -76,6 +76,10 @@ bool Prepare(Options* options, int* exit_code) {
     *exit_code = FailUsage(kText, "give either --stream /name or --connect HOST:PORT");
     return false;
   }
+  if (options->sub.connect.empty() && options->sub.client.resume_from != 0) {
+    *exit_code = FailUsage(kText, "--resume-from: only a relay can be asked; give --connect");
+    return false;
+  }
   if (!options->sub.connect.empty()) {
     const Result<HostPort> address = ParseHostPort(options->sub.connect);
     if (!address.ok() || address->port == 0) {

@@ -55,6 +55,10 @@ TEST_F(BadInput, ACommandLineThatIsWrongIsExplainedWithExitCodeTwo) {
   ExpectFailure({"pub", "--stream", stream_, "--prefetch-ahead", "65"}, kUsage,
                 {"--prefetch-ahead", "-1 to 64"});
   ExpectFailure({"sub"}, kUsage, {"--stream", "--connect"});
+  ExpectFailure({"sub", "--stream", stream_, "--resume-from", "5"}, kUsage,
+                {"--resume-from", "--connect"});
+  ExpectFailure({"sub", "--connect", "127.0.0.1:1", "--resume-from", "5", "--no-hello"}, kUsage,
+                {"resume_from", "hello"});
   ExpectFailure({"sub", "--connect", "nowhere"}, kUsage, {"nowhere", "HOST:PORT"});
   ExpectFailure({"relay", "--stream", stream_, "--listen", "::1:7001"}, kUsage, {"[::1]:7001"});
   // A value that would be cut to another: none at all, or some weeks less.

@@ -30,7 +30,7 @@ struct ClientOptions {
   uint32_t connect_timeout_ms = 5000;
   uint32_t receive_buffer_bytes = 256u << 10;  // at least one frame
   bool hello = true;         // say HELLO: get WELCOME, GAP and BYE. False: old protocol
-  uint64_t resume_from = 0;  // with hello: first wal_seq wanted, if the server still has it
+  uint64_t resume_from = 0;  // needs hello: first wal_seq wanted, if the server still has it
   bool reject_reorder = false;
   bool reconnect = false;
   uint32_t retry_base_ms = 100;  // doubles up to retry_max_ms, with jitter
