@@ -18,7 +18,7 @@
 //     busily: arming a receive and reaping it costs two more system calls a message.
 //   - Send never waits in the kernel: a full socket completes with -EAGAIN at once, and the owner
 //     parks on PollOut. At most one Send per socket at a time; a short count is a normal result.
-//     Memory inside the region given to RegisterMemory is sent from registered buffers where the
+//     Large pieces of the region given to RegisterMemory are sent from registered buffers where the
 //     backend has them.
 //   - SendNow is one attempt outside the queue, while no Send is pending on the socket: a count, or
 //     -EAGAIN if it is full, or another error. For what is not to wait for a turn: a client's

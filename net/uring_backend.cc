@@ -15,8 +15,9 @@ namespace ombus::net {
 namespace {
 
 constexpr size_t kSendBytesMax = size_t{1} << 30;
-// Below it, pinning pages and waiting for a notification cost more than the copy.
-constexpr size_t kZeroCopyBytesMin = 16u << 10;
+// Below it a send by registered buffer costs more than one by address, which looks a few pages up,
+// and pinning pages and waiting for a notification more than the copy.
+constexpr size_t kRegisteredBytesMin = 16u << 10;
 constexpr uint8_t kTrialSends = 64;
 
 uint64_t Tag(SocketId id, const SocketSlot& slot, uint8_t kind) {
@@ -122,8 +123,8 @@ void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t 
   if (slot == nullptr) return;
   bytes = bytes.first(std::min(bytes.size(), kSendBytesMax));
   io_uring_sqe* sqe = NewSqe();
-  if (InRegion(bytes)) {
-    if (zero_copy_ && WantsZeroCopy(*slot, bytes.size())) [[unlikely]] {
+  if (bytes.size() >= kRegisteredBytesMin && InRegion(bytes)) {
+    if (zero_copy_ && WantsZeroCopy(*slot)) [[unlikely]] {
       return PrepareZeroCopy(sqe, id, *slot, bytes);
     }
     return PrepareFixedWrite(sqe, id, *slot, bytes);
@@ -135,8 +136,7 @@ void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t 
   ++stats_.sends_plain;
 }
 
-bool UringBackend::WantsZeroCopy(Slot& slot, size_t bytes) {
-  if (bytes < kZeroCopyBytesMin) return false;
+bool UringBackend::WantsZeroCopy(Slot& slot) {
   if (options_.send_mode == SendMode::kZeroCopy) return true;
   if (slot.copied) return false;
   if (slot.large_sends == kTrialSends) return true;

@@ -97,7 +97,7 @@ class UringBackend {
   Slot* Begin(SocketId id, Op op, uint64_t token);  // null: refused, and a completion says so
   io_uring_sqe* NewSqe();                           // never null
   bool InRegion(std::span<const std::byte> bytes) const;
-  bool WantsZeroCopy(Slot& slot, size_t bytes);
+  bool WantsZeroCopy(Slot& slot);
   void PrepareZeroCopy(io_uring_sqe* sqe, SocketId id, const Slot& slot,
                        std::span<const std::byte> bytes);
   void PrepareFixedWrite(io_uring_sqe* sqe, SocketId id, const Slot& slot,

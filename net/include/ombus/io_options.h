@@ -14,9 +14,10 @@ namespace ombus {
 
 // How io_uring sends frames of the broadcast log. epoll always sends the plain way.
 enum class SendMode : uint8_t {
-  kFixed,     // WRITE_FIXED from the registered log: no page look-ups; needs locked memory
+  kFixed,     // WRITE_FIXED from the registered log from 16 KiB up, which looks no pages up and
+              // needs locked memory; SEND below
   kPlain,     // SEND
-  kZeroCopy,  // SEND_ZC from 16 KiB up (Linux 6.2), kFixed below. The log is pinned until the peer
+  kZeroCopy,  // SEND_ZC from 16 KiB up (Linux 6.2), SEND below. The log is pinned until the peer
               // has acknowledged, and a client has one such send under way at a time
   kAuto,  // kFixed; a client that has had 64 large sends is tried with SEND_ZC, and goes on that
           // way while the kernel does not report that it copied. On loopback it always does
