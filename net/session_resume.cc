@@ -174,8 +174,9 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const EpochStart& start = epochs_.at(number);
   const bool begins = live && start.position == session.cursor;
   extra.epochs_told = begins ? number : number + 1;
+  const uint64_t had_next = extra.catch_epoch == number ? extra.had_next : 0;
   const uint64_t next =
-      live ? std::max(log_.last_wal_seq() + 1, extra.had_next) : log_.WalSeqAt(session.cursor);
+      live ? std::max(log_.last_wal_seq() + 1, had_next) : log_.WalSeqAt(session.cursor);
   const bool known = log_.frames() != 0 && !begins;
   const Hello& hello = extra.hello;
   const bool asked_for = hello.resume_from != 0 && hello.epoch == start.epoch;

@@ -253,7 +253,7 @@ class World {
     ReadUntilQuiet();
     uint32_t served = 0;
     for (const auto& peer : peers_) {
-      served += peer->open() && !peer->ended() && peer->next() == model_.count() ? 1 : 0;
+      served += peer->open() && !peer->ended() && peer->HasAll(last.wal_seq) ? 1 : 0;
     }
     FUZZ_CHECK(served >= server_->client_count());
   }

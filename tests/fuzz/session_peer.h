@@ -27,7 +27,11 @@ class SessionPeer {
   int fd() const { return fd_; }
   bool open() const { return network_->Known(fd_); }
   bool ended() const { return ended_; }
-  std::optional<size_t> next() const { return next_; }
+  // Whether it has all there is, of which `last` is the latest sequence; or came from another
+  // server with more than that, and is to be sent nothing yet.
+  bool HasAll(uint64_t last) const {
+    return next_ == model_->count() || (welcome_.has_value() && welcome_->first_wal_seq > last);
+  }
 
   void SayHello(const Hello& hello) {
     asked_.push_back({hello, model_->epochs().size()});

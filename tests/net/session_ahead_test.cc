@@ -254,6 +254,23 @@ TEST_F(SessionAheadTest, SendsAllOfAnEpochThatGetsItsNameAfterTheSourceGaveRecor
   EXPECT_EQ(After(100, slot), "W7 1 2 ");
 }
 
+TEST_F(SessionAheadTest, NamesWhatFollowsInTheEpochWhereItGoesOnAndNotInTheOneThatItHad) {
+  MakeWithSource({.client_lag_bytes_max = 5000, .catch_up_wait_ms = 20, .epoch = 6});
+  Broadcast(1, 40, 1000);
+  const size_t slot = Join({.resume_from = 20, .epoch = 6});  // of which the source has nothing
+  EXPECT_EQ(Turn(slot), "W6 ");
+  table_->BeginEpoch(7, /*whole=*/true);
+  Broadcast(1, 3, 3000);  // too far back already
+  std::string told;
+  for (int ms = 0; ms < 100 && told.empty(); ++ms) {
+    now_ns_ += kNsPerMs;
+    EXPECT_EQ(table_->OnTimer(table_->at(slot), now_ns_), "");
+    told = Turn(slot);
+  }
+  EXPECT_EQ(told, "W7 G0-3 ");
+  EXPECT_EQ(firsts(), std::vector<uint64_t>{4});
+}
+
 TEST_F(SessionAheadTest, AsksTheSourceBeforeAClientThatResumesIsMadeToSkip) {
   for (const auto policy : {SlowClientPolicy::kSkip, SlowClientPolicy::kCatchUp}) {
     MakeWithSource({.client_lag_bytes_max = 5000,
