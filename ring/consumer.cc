@@ -198,7 +198,8 @@ void Consumer::SetStop() {
   stop_ = all_is_well ? look_at_ : tail_;
 }
 
-// How far to run without looking at each record's seq: head, if that is a bound at all.
+// How far records are known to be published: head, if that is a bound at all. Within it their lines
+// can be fetched ahead, and a slot without its seq is damaged.
 //
 // Only a run of records found one after another leads here. Who follows a busy producer at its
 // heels takes each line from it while it is being written, and head, too: then both wait for lines

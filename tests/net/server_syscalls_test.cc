@@ -40,6 +40,24 @@ bool Serve(BackendChoice backend, uint32_t clients) {
   return ok && (*server)->stats().frames_delivered == uint64_t{kTurns} * clients;
 }
 
+class ServerSyscalls : public testing::TestWithParam<uint32_t> {
+ protected:
+  void Count(BackendChoice backend) {
+    std::string why;
+    if (const auto kind = ChooseBackend(backend, &why); !kind.ok()) {
+      GTEST_SKIP() << kind.status().message();
+    }
+    if (!CountSyscalls([] { return true; }).has_value()) GTEST_SKIP() << "ptrace is not allowed";
+    const auto phases = CountSyscalls([&] { return Serve(backend, GetParam()); });
+    ASSERT_TRUE(phases.has_value());
+    ASSERT_EQ(phases->size(), 4u);
+    sending_ = (*phases)[1];
+    idle_ = (*phases)[2];
+  }
+  SyscallCounts sending_, idle_;
+};
+
+#ifdef OMBUS_HAVE_IOURING
 // Round trips with one client, each a phase's part: its heartbeat comes in, a record goes out.
 bool Answer(BackendChoice backend) {
   auto server = Server::Create({.control_frames_per_second = 0, .backend = backend});
@@ -65,24 +83,6 @@ bool Answer(BackendChoice backend) {
   return ok && (*server)->stats().frames_delivered == kTurns;
 }
 
-class ServerSyscalls : public testing::TestWithParam<uint32_t> {
- protected:
-  void Count(BackendChoice backend) {
-    std::string why;
-    if (const auto kind = ChooseBackend(backend, &why); !kind.ok()) {
-      GTEST_SKIP() << kind.status().message();
-    }
-    if (!CountSyscalls([] { return true; }).has_value()) GTEST_SKIP() << "ptrace is not allowed";
-    const auto phases = CountSyscalls([&] { return Serve(backend, GetParam()); });
-    ASSERT_TRUE(phases.has_value());
-    ASSERT_EQ(phases->size(), 4u);
-    sending_ = (*phases)[1];
-    idle_ = (*phases)[2];
-  }
-  SyscallCounts sending_, idle_;
-};
-
-#ifdef OMBUS_HAVE_IOURING
 TEST_P(ServerSyscalls, OverIoUringATurnIsOneWhateverTheNumberOfClientsAndAnIdleOneNone) {
   Count(BackendChoice::kUring);
   if (IsSkipped()) return;

@@ -64,6 +64,16 @@ TEST_F(TakeTest, WhoReleasesFirstLearnsOfAnotherEpochAllTheSame) {
   EXPECT_EQ(Poll(), PollResult::kRecord);
 }
 
+TEST_F(TakeTest, WhatADisplacedProducerStillPublishesIsNotRead) {
+  Publish(1);
+  ASSERT_EQ(Poll(), PollResult::kRecord);
+  auto successor = MakeProducer();  // in the same process: of another object
+  Publish(2);
+  EXPECT_EQ(Poll(), PollResult::kEpochChanged);
+  EXPECT_EQ(Poll(), PollResult::kClosed);
+  EXPECT_TRUE(consumer_->replaced());
+}
+
 TEST_F(TakeTest, TheLastSequenceIsThatOfTheRecordReadLast) {
   EXPECT_EQ(consumer_->wal_seq(), 0u);
   for (const uint64_t wal_seq : {7, 8, 9, 12, 11, 13, 14, 2, 3, 15}) {
