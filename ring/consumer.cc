@@ -297,7 +297,6 @@ PollResult Consumer::Classify(Record* record) {
 // Take did not take the record at tail_. Nothing that was returned is still in use.
 PollResult Consumer::PollSlow(Record* record) {
   if (cold_->replaced) return PollResult::kClosed;
-  if (tail_ != stop_ && TakeSlow(record)) return Classify(record);  // it was out of sequence
   AnswerUrge();
   if (!LineIsOurs(live_)) return Rejoin();
   if (tail_ != stored_tail_) StoreTail();

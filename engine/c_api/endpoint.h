@@ -22,7 +22,10 @@ struct OmBusEndpoint {
   // it, which was `last`, remains the last.
   bool Keep(const ombus::Record& polled, uint64_t last, OmBusRecord* record);
   // Of the last record handed out.
-  uint64_t wal_seq() const { return dropped ? kept_wal_seq : consumer->wal_seq(); }
+  uint64_t wal_seq() const {
+    const uint64_t last = consumer->wal_seq();
+    return dropped && last == dropped_wal_seq ? kept_wal_seq : last;
+  }
   // What a poll with that result says.
   int CodeOf(ombus::PollResult result);
   int OnEpochChange();
@@ -32,8 +35,11 @@ struct OmBusEndpoint {
 
   std::unique_ptr<ombus::Consumer> consumer;
   ombus::engine::PayloadStore store;
-  uint64_t kept_wal_seq = 0;    // where the last record polled was dropped: of the one before it
-  bool dropped = false;         // its eviction will be told, and no record is taken before
+  // A record that was polled, and lost while it was copied, is the consumer's last one until the
+  // next. Whoever gets its sequence again gets it through Keep.
+  bool dropped = false;
+  uint64_t dropped_wal_seq = 0;
+  uint64_t kept_wal_seq = 0;    // of the one before it
   int pending = 0;              // what ended a batch, for the next call to say
   bool epoch_told = false;      // the change was reported; records from before it are still unread
   bool ended = false;           // the last poll found the stream ended by its producer

@@ -49,6 +49,7 @@ inline __attribute__((always_inline)) bool OmBusEndpoint::Keep(const ombus::Reco
                                 polled.size);
   dropped = !consumer->valid();
   if (dropped) [[unlikely]] {
+    dropped_wal_seq = polled.wal_seq;
     kept_wal_seq = last;
     return false;
   }

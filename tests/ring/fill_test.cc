@@ -95,6 +95,14 @@ TEST_F(FillTest, EndsBeforeARecordThatIsTooLarge) {
   }
 }
 
+TEST_F(FillTest, TakesTheRoomOfAReservationAlsoWhereItPublishesNothing) {
+  auto producer = MakeProducer();
+  ASSERT_NE(producer->TryReserve(), nullptr);
+  const auto too_large = [](void*, size_t) { return Producer::Written{1, 65535, 1}; };
+  EXPECT_EQ(producer->Fill(1, too_large, 0), PublishResult::kTooLarge);
+  EXPECT_EQ(producer->Commit(1, 1, 4), PublishResult::kNotReserved);
+}
+
 TEST_F(FillTest, IsRefusedOnceClosed) {
   auto producer = MakeProducer();
   producer->Close();

@@ -15,7 +15,9 @@ TEST_F(FillThrowsTest, WhatWasWrittenBeforeACallbackThrewIsPublished) {
     if (i == 3) throw std::runtime_error("no fourth");
     return Producer::Written{i, 0, 1};
   };
-  EXPECT_THROW((void)producer->Fill(10, write), std::runtime_error);
+  size_t published = 0;
+  EXPECT_THROW((void)producer->Fill(10, write, kWaitForever, &published), std::runtime_error);
+  EXPECT_EQ(published, 3u);
   EXPECT_EQ(producer->head(), 3u);
   ASSERT_EQ(producer->TryPublish({.wal_seq = 3}), PublishResult::kOk);
   Record record;

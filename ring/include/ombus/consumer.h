@@ -7,9 +7,9 @@
 //   while ((*consumer)->Poll(&record) == ombus::PollResult::kRecord) Use(record);
 //
 // Threads: one thread at a time uses a Consumer. A payload points into the ring and lives until the
-// next call of Poll, PollBatch, Drain, Release, Wait, ArmWake or the destructor; if the producer
-// may evict (staleness), ask valid() after use: false means that the bytes read may have been
-// overwritten. A thread that is producer and consumer at once must call Release() before it
+// next call of Poll, PollBatch, Drain, TryCopyOut, Release, Wait, ArmWake or the destructor; if the
+// producer may evict (staleness), ask valid() after use: false means that the bytes read may have
+// been overwritten. A thread that is producer and consumer at once must call Release() before it
 // publishes into a full ring: tails are stored late.
 #ifndef OMBUS_CONSUMER_H_
 #define OMBUS_CONSUMER_H_
@@ -154,6 +154,7 @@ class OMBUS_API Consumer {
   template <size_t kBytesMax>
   uint32_t CopyableSizeEnd() const;
   bool Take(Record* record);
+  bool InSequence(const Record& record);
   void ReleaseWhenDue();
   void StoreTail();
 

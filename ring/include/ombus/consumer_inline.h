@@ -47,9 +47,9 @@ inline void Consumer::Release() {
     AnswerUrge();
 }
 
-// Takes the record at tail_ if it is there, sound and the expected one, and nothing else is due. If
-// not, TakeSlow and PollSlow find out why. That the epoch is still the same needs no look: who
-// begins another urges us before its first record. [epoch]
+// Takes the record at tail_ if it is there and sound, and nothing else is due. If not, PollSlow
+// finds out why. That the epoch is still the same needs no look: who begins another urges us before
+// its first record. [epoch]
 inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   const uint64_t position = tail_;
   const SlotHeader* slot = SlotAt(position);
@@ -61,8 +61,6 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
     __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  if (wal_seq != expected_wal_seq_) [[unlikely]]
-    return false;
   if (slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]] {
     if (!SoundSlow(wal_seq, meta, slot_access::Payload(slot))) return false;
   }
@@ -72,15 +70,23 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   record->wal_seq = wal_seq;
   record->payload = slot_access::Payload(slot);
   slot_access::UnpackMeta(meta, record);
-  expected_wal_seq_ = wal_seq + 1;
   tail_ = position + 1;
   return true;
+}
+
+// Whether the record that Take took is the expected one. If not, Classify says what it is.
+inline __attribute__((always_inline)) bool Consumer::InSequence(const Record& record) {
+  const bool in_sequence = record.wal_seq == expected_wal_seq_;
+  if (in_sequence) expected_wal_seq_ = record.wal_seq + 1;
+  return in_sequence;
 }
 
 inline PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
     return PollSlow(record);
+  if (!InSequence(*record)) [[unlikely]]
+    return Classify(record);
   return PollResult::kRecord;
 }
 
@@ -131,9 +137,10 @@ inline BatchResult Consumer::PollBatch(std::span<Record> out) {
   BatchResult result = {.count = 0, .end = PollResult::kRecord};
   for (; result.count < out.size(); ++result.count) {
     Record* record = &out[result.count];
-    if (Take(record)) [[likely]]
-      continue;
-    if (result.count == 0) {
+    if (Take(record)) [[likely]] {
+      if (!InSequence(*record)) [[unlikely]]
+        (void)Classify(record);
+    } else if (result.count == 0) {
       result.end = PollSlow(record);
       if (!IsRecord(result.end)) return result;
     } else if (!TakeMore(record)) {
@@ -151,14 +158,15 @@ BatchResult Consumer::Drain(size_t max, F&& f) {
   Record record;
   for (; result.count < max; ++result.count) {
     ReleaseWhenDue();
-    if (!Take(&record)) [[unlikely]] {
-      if (result.count == 0) {
-        result.end = PollSlow(&record);
-        if (!IsRecord(result.end)) return result;
-      } else if (!TakeMore(&record)) {
-        result.end = AfterBatch();
-        return result;
-      }
+    if (Take(&record)) [[likely]] {
+      if (!InSequence(record)) [[unlikely]]
+        (void)Classify(&record);
+    } else if (result.count == 0) {
+      result.end = PollSlow(&record);
+      if (!IsRecord(result.end)) return result;
+    } else if (!TakeMore(&record)) {
+      result.end = AfterBatch();
+      return result;
     }
     f(static_cast<const Record&>(record));
   }

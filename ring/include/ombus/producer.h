@@ -101,8 +101,9 @@ class OMBUS_API Producer {
 
   // Writes count records in place: f(void* room, size_t i) puts the i-th one's payload, of at most
   // payload_max() bytes, into its room and says what it is. The fastest way to write; head is
-  // stored every 32. f must not call this Producer. Waits while the ring is full, 0 ns: not at all.
-  // kTooLarge: f said so of the record after the *published that are in the ring.
+  // stored every 32. f must not call this Producer; it may throw, and what came before is published
+  // then. Waits while the ring is full, 0 ns: not at all. kTooLarge: f said so of the record after
+  // the *published that are in the ring. Takes the room of a reservation, as any publish does.
   struct Written {
     uint64_t wal_seq;
     uint16_t size;
@@ -133,7 +134,7 @@ class OMBUS_API Producer {
 
  private:
   struct Cold;  // what only the slow halves need
-  struct HeadStore;
+  struct Filling;
   using Seal = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size);
 
   explicit Producer(std::unique_ptr<Cold> cold, uint64_t head);

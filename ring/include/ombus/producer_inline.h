@@ -106,47 +106,48 @@ inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t s
   return PublishResult::kOk;
 }
 
-// Stores head when it goes, also if a callback throws: what has its seq can be read.
-struct Producer::HeadStore {
+// A Fill under way. What has its seq can be read, and counts, also if a callback throws.
+struct Producer::Filling {
   Producer* producer;
-  uint64_t position;
-  ~HeadStore() {
+  size_t* published;
+  uint64_t first, position;
+
+  void Show() const {
     if (position != producer->head_) producer->StoreHead(position);
+  }
+  ~Filling() {
+    Show();
+    const size_t done = position - first;
+    if (done > 0) producer->CountBatch(done);
+    if (published != nullptr) *published = done;
   }
 };
 
 template <typename F>
 PublishResult Producer::Fill(size_t count, F&& f, uint64_t timeout_ns, size_t* published) {
-  const uint64_t first = head_;
-  PublishResult result = PublishResult::kOk;
-  while (head_ - first < count && result == PublishResult::kOk) {
+  Filling at{this, published, head_, head_};
+  reserved_ = head_ - 1;  // the room is ours
+  for (uint64_t left = count; left > 0; left = count - (at.position - at.first)) {
     if (head_ == limit_) [[unlikely]] {
-      result = RoomSlow(timeout_ns);
-      if (result != PublishResult::kOk) break;
+      const PublishResult result = RoomSlow(timeout_ns);
+      if (result != PublishResult::kOk) return result;
     }
-    const uint64_t left = std::min<uint64_t>(count - (head_ - first), kHeadStoreEvery);
-    const uint64_t end = head_ + std::min(left, limit_ - head_);
-    HeadStore at{this, head_};
+    const uint64_t end = head_ + std::min({left, uint64_t{kHeadStoreEvery}, limit_ - head_});
     for (; at.position != end; ++at.position) {
       SlotHeader* slot = SlotAt(at.position);
       void* room = slot_access::Payload(slot);
-      const Written written = f(room, static_cast<size_t>(at.position - first));
+      const Written written = f(room, static_cast<size_t>(at.position - at.first));
       PrefetchAhead(at.position, written.size);  // of a size that is known by now
       uint64_t meta = slot_access::PackMeta(written.type, written.size, 0);
       if (written.size >= plain_size_end_) [[unlikely]] {
-        if (written.size > payload_max_) {
-          result = PublishResult::kTooLarge;
-          break;
-        }
+        if (written.size > payload_max_) return PublishResult::kTooLarge;
         meta = MetaSlow(written.wal_seq, written.type, written.size, room);
       }
       SealSlot(slot, at.position, written.wal_seq, meta);
     }
+    at.Show();
   }
-  const size_t done = head_ - first;
-  if (done > 0) CountBatch(done);
-  if (published != nullptr) *published = done;
-  return result;
+  return PublishResult::kOk;
 }
 
 }  // namespace ombus
