@@ -210,12 +210,13 @@ uint64_t Consumer::RunAhead(uint64_t position) {
   if (static_cast<int64_t>(ahead) < int64_t{cold_->near_records})
     ahead = LetGetAhead(position, ahead);
   const bool known = ahead - 1 <= mask_;  // 1…capacity; anything else is no bound
+  const uint64_t bound = position + (known ? ahead : 1);
   // At the live edge: leave the producer's head alone for a while. Else look again at the end.
-  look_at_ = position + (ahead == 1 ? cold_->looks_before_head : known ? ahead : 1);
-  if (!known) return position + 1;
+  look_at_ = ahead == 1 ? position + cold_->looks_before_head : bound;
+  if (!known) return bound;
   const uint64_t fetched = std::min(ahead, kConsumerPrefetchSlots + 1);
   for (uint64_t i = 1; i < fetched; ++i) __builtin_prefetch(SlotAt(position + i));
-  return position + ahead;
+  return bound;
 }
 
 uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
@@ -252,19 +253,7 @@ bool Consumer::TakeSlow(Record* record) {
     const bool due = static_cast<int64_t>(position - look_at_) >= 0;
     SetBound(due ? RunAhead(position) : position + 1);
   }
-  const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
-  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  if (slot_access::MetaLength(meta) >= plain_size_end_ &&
-      !SoundSlow(wal_seq, meta, slot_access::Payload(slot))) {
-    return false;
-  }
-  // As in Take. [evict]
-  if (line_->control.load(std::memory_order_relaxed) != live_) return false;
-  record->wal_seq = wal_seq;
-  record->payload = slot_access::Payload(slot);
-  slot_access::UnpackMeta(meta, record);
-  tail_ = position + 1;
-  return true;
+  return TakeFrom(slot, position, record);
 }
 
 // Within a batch, whose records are still in use. At the end of the old epoch PollSlow, which has

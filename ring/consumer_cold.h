@@ -8,6 +8,7 @@
 
 #include "ombus/consumer.h"
 #include "ring/geometry.h"
+#include "ring/map_ring.h"
 #include "ring/near_wait.h"
 #include "ring/shm_object.h"
 
@@ -27,10 +28,7 @@ struct Consumer::Cold {
   int wake_watch = -1;       // in it
   bool wake_lent = false;    // it is another's, who closes it
 
-  ConsumerLine* line(uint32_t index) const {
-    return reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
-                                           uint64_t{index} * kConsumerLineBytes);
-  }
+  ConsumerLine* line(uint32_t index) const { return &LineAt(object, geometry, index); }
 };
 
 }  // namespace ombus

@@ -11,6 +11,7 @@
 
 #include "ombus/producer.h"
 #include "ring/geometry.h"
+#include "ring/map_ring.h"
 #include "ring/shm_object.h"
 
 namespace ombus {
@@ -38,10 +39,7 @@ struct Producer::Cold {
   bool closed = false;
 
   RingHeader& header() const { return *object.header(); }
-  ConsumerLine& line(uint32_t index) const {
-    return *reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
-                                            uint64_t{index} * kConsumerLineBytes);
-  }
+  ConsumerLine& line(uint32_t index) const { return LineAt(object, geometry, index); }
 };
 
 }  // namespace ombus

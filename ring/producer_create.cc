@@ -96,12 +96,11 @@ uint64_t RecoverHead(const ShmObject& object, const Geometry& geometry) {
 void UrgeReaders(const ShmObject& object, const Geometry& geometry) {
   FullFence();
   for (uint32_t i = 0; i < geometry.max_consumers; ++i) {
-    auto* line = reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
-                                                 uint64_t{i} * kConsumerLineBytes);
-    uint64_t control = line->control.load(std::memory_order_relaxed);
+    ConsumerLine& line = LineAt(object, geometry, i);
+    uint64_t control = line.control.load(std::memory_order_relaxed);
     while (LineHoldsBack(control) &&
-           !line->control.compare_exchange_strong(control, (control & ~kLineStateMask) | kLineUrged,
-                                                  std::memory_order_relaxed)) {
+           !line.control.compare_exchange_strong(control, (control & ~kLineStateMask) | kLineUrged,
+                                                 std::memory_order_relaxed)) {
     }
   }
 }
@@ -118,12 +117,11 @@ void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
 // Readers that died with the former producer count no longer. As TendLine, before there is a limit.
 void FreeDeadLines(const ShmObject& object, const Geometry& geometry) {
   for (uint32_t i = 0; i < geometry.max_consumers; ++i) {
-    auto* line = reinterpret_cast<ConsumerLine*>(object.memory() + geometry.consumers_offset() +
-                                                 uint64_t{i} * kConsumerLineBytes);
-    uint64_t control = line->control.load(std::memory_order_relaxed);
+    ConsumerLine& line = LineAt(object, geometry, i);
+    uint64_t control = line.control.load(std::memory_order_relaxed);
     if (!LineHoldsBack(control) || ByteIsLocked(object.fd(), ConsumerLockByte(i))) continue;
     const uint64_t free = control & ~kLineStateMask;
-    if (line->control.compare_exchange_strong(control, free, std::memory_order_relaxed)) {
+    if (line.control.compare_exchange_strong(control, free, std::memory_order_relaxed)) {
       object.header()->reclaimed.fetch_add(1, std::memory_order_relaxed);
     }
   }

@@ -14,11 +14,6 @@ LineState StateOf(uint64_t control) {
   return static_cast<LineState>(control & kLineStateMask);
 }
 
-const ConsumerLine& LineAt(const ShmObject& object, const Geometry& geometry, uint32_t index) {
-  return *reinterpret_cast<const ConsumerLine*>(object.memory() + geometry.consumers_offset() +
-                                                uint64_t{index} * kConsumerLineBytes);
-}
-
 ConsumerSnapshot ReadLine(const ShmObject& object, const ConsumerLine& line, uint32_t index,
                           uint64_t control) {
   ConsumerSnapshot consumer;

@@ -153,8 +153,10 @@ class OMBUS_API Consumer {
   bool InRun() const { return static_cast<int64_t>(bound_ - tail_) > 0; }
   template <size_t kBytesMax>
   uint32_t CopyableSizeEnd() const;
+  bool TakeFrom(const SlotHeader* slot, uint64_t position, Record* record);
   bool Take(Record* record);
   bool InSequence(const Record& record);
+  bool TakeNext(BatchResult* batch, Record* record);
   void ReleaseWhenDue();
   void StoreTail();
 

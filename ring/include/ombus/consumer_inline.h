@@ -47,18 +47,9 @@ inline void Consumer::Release() {
     AnswerUrge();
 }
 
-// Takes the record at tail_ if it is there and sound, and nothing else is due. If not, PollSlow
-// finds out why. That the epoch is still the same needs no look: who begins another urges us before
-// its first record. [epoch]
-inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
-  const uint64_t position = tail_;
-  const SlotHeader* slot = SlotAt(position);
-  if (position == stop_ || slot->seq.load(std::memory_order_acquire) != position + 1)  // [record]
-      [[unlikely]]
-    return false;
-  // Not a line that the producer is still to write: it would be torn from it.
-  if (static_cast<int64_t>(position - fetch_end_) < 0)
-    __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
+// Takes the record at tail_, whose seq was seen, if it is sound.
+inline __attribute__((always_inline)) bool Consumer::TakeFrom(const SlotHeader* slot,
+                                                              uint64_t position, Record* record) {
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
   if (slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]] {
@@ -72,6 +63,21 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   slot_access::UnpackMeta(meta, record);
   tail_ = position + 1;
   return true;
+}
+
+// Takes the record at tail_ if it is there and sound, and nothing else is due. If not, PollSlow
+// finds out why. That the epoch is still the same needs no look: who begins another urges us before
+// its first record. [epoch]
+inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
+  const uint64_t position = tail_;
+  const SlotHeader* slot = SlotAt(position);
+  if (position == stop_ || slot->seq.load(std::memory_order_acquire) != position + 1)  // [record]
+      [[unlikely]]
+    return false;
+  // Not a line that the producer is still to write: it would be torn from it.
+  if (static_cast<int64_t>(position - fetch_end_) < 0)
+    __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
+  return TakeFrom(slot, position, record);
 }
 
 // Whether the record that Take took is the expected one. If not, Classify says what it is.
@@ -132,21 +138,27 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   return true;
 }
 
+// The next record of a batch that has so many. False: none, and batch->end says why.
+inline __attribute__((always_inline)) bool Consumer::TakeNext(BatchResult* batch, Record* record) {
+  if (Take(record)) [[likely]] {
+    if (!InSequence(*record)) [[unlikely]]
+      (void)Classify(record);
+    return true;
+  }
+  if (batch->count == 0) {
+    batch->end = PollSlow(record);
+    return IsRecord(batch->end);
+  }
+  if (TakeMore(record)) return true;
+  batch->end = AfterBatch();
+  return false;
+}
+
 inline BatchResult Consumer::PollBatch(std::span<Record> out) {
   ReleaseWhenDue();
-  BatchResult result = {.count = 0, .end = PollResult::kRecord};
+  BatchResult result;
   for (; result.count < out.size(); ++result.count) {
-    Record* record = &out[result.count];
-    if (Take(record)) [[likely]] {
-      if (!InSequence(*record)) [[unlikely]]
-        (void)Classify(record);
-    } else if (result.count == 0) {
-      result.end = PollSlow(record);
-      if (!IsRecord(result.end)) return result;
-    } else if (!TakeMore(record)) {
-      result.end = AfterBatch();
-      return result;
-    }
+    if (!TakeNext(&result, &out[result.count])) return result;
   }
   result.end = PollResult::kRecord;
   return result;
@@ -158,16 +170,7 @@ BatchResult Consumer::Drain(size_t max, F&& f) {
   Record record;
   for (; result.count < max; ++result.count) {
     ReleaseWhenDue();
-    if (Take(&record)) [[likely]] {
-      if (!InSequence(record)) [[unlikely]]
-        (void)Classify(&record);
-    } else if (result.count == 0) {
-      result.end = PollSlow(&record);
-      if (!IsRecord(result.end)) return result;
-    } else if (!TakeMore(&record)) {
-      result.end = AfterBatch();
-      return result;
-    }
+    if (!TakeNext(&result, &record)) return result;
     f(static_cast<const Record&>(record));
   }
   result.end = PollResult::kRecord;
