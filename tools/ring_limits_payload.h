@@ -24,16 +24,6 @@ class LimitsPayload {
  public:
   LimitsPayload() { std::memset(bytes_, 0x5A, sizeof bytes_); }
   const void* data() const { return bytes_; }
-  // As a program that makes its record in place does: a size that the compiler knows.
-  void WriteTo(void* room, uint16_t size) const {
-    if (size == 8) {
-      std::memcpy(room, bytes_, 8);
-    } else if (size == 64) {
-      std::memcpy(room, bytes_, 64);
-    } else {
-      std::memcpy(room, bytes_, size);
-    }
-  }
 
  private:
   alignas(64) unsigned char bytes_[kLimitsPayloadBytesMax];

@@ -22,13 +22,15 @@
 using ombus::PollResult;
 using ombus::engine::RunGuarded;
 
-// Type and length in one store: whoever loads both at once would else wait for two to leave the
-// store buffer. The byte between them is padding.
-static inline void StoreTypeAndLength(const ombus::Record& from, OmBusRecord* record) {
+static inline void HandOut(const ombus::Record& from, const void* payload, OmBusRecord* record) {
+  record->wal_seq = from.wal_seq;
+  // Type and length in one store: whoever loads both at once would else wait for two to leave the
+  // store buffer. The byte between them is padding.
   static_assert(offsetof(OmBusRecord, payload_len) == offsetof(OmBusRecord, wal_type) + 2);
   const uint32_t both = from.type | uint32_t{from.size} << 16;
   std::memcpy(reinterpret_cast<std::byte*>(record) + offsetof(OmBusRecord, wal_type), &both,
               sizeof both);
+  record->payload = payload;
 }
 
 inline int OmBusEndpoint::Begin() {
@@ -53,9 +55,7 @@ inline __attribute__((always_inline)) bool OmBusEndpoint::Keep(const ombus::Reco
     kept_wal_seq = last;
     return false;
   }
-  record->wal_seq = polled.wal_seq;
-  StoreTypeAndLength(polled, record);
-  record->payload = payload;
+  HandOut(polled, payload, record);
   return true;
 }
 
@@ -140,19 +140,13 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
   return code;
 }
 
-static inline void HandOut(const ombus::Record& taken, OmBusRecord* record) {
-  record->wal_seq = taken.wal_seq;
-  StoreTypeAndLength(taken, record);
-  record->payload = taken.payload;
-}
-
 // A record of more than a line, or something else to say than the next one in sequence.
 [[gnu::noinline]] static int PollSlow(OmBusEndpoint* endpoint, OmBusRecord* record) {
   ombus::Record polled;
   ombus::Consumer& consumer = *endpoint->consumer;
   if (endpoint->pending == 0 && consumer.TryCopyOut<ombus::slot_access::kInlineCopyBytesMax>(
                                     endpoint->store.first(), &polled)) {
-    HandOut(polled, record);
+    HandOut(polled, polled.payload, record);
     return 1;
   }
   if (const int code = endpoint->Begin(); code != 0) return code;
@@ -181,7 +175,7 @@ int om_bus_endpoint_poll(OmBusEndpoint* endpoint, OmBusRecord* record) {
           endpoint->store.first(), &taken)) [[unlikely]] {
     return PollSlow(endpoint, record);
   }
-  HandOut(taken, record);
+  HandOut(taken, taken.payload, record);
   return 1;
 }
 
