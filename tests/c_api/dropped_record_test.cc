@@ -50,6 +50,9 @@ class DroppedRecordTest : public RingFixture {
 };
 
 TEST_F(DroppedRecordTest, IsNotTheLastOneReadAndTheNextOneIs) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "with ThreadSanitizer, each handle has a mapping of its own to guard";
+#endif
   OmBusEndpoint* const endpoint = Open();
   Publish(6, 100);
   ASSERT_EQ(om_bus_endpoint_poll(endpoint, &record_), 1);
