@@ -96,7 +96,7 @@ std::string Judged(const Figure& figure, double limit, bool at_most, int decimal
 void AddRow(const Workload& workload, size_t contender, const Comparison& c, Table* table) {
   const Role role = workload.contenders[contender].role;
   std::string bare, classic, baseline;
-  if (role == Role::kOmbus) {
+  if (role == Role::kOmbus || role == Role::kLeast) {
     bare = Judged(c.bare_ratio, c.target.bare_at_most, true, 2);
     classic = Judged(c.classic_ratio, c.target.classic_at_least, false, 2);
     baseline = c.target.extra_ns_at_most > 0
@@ -148,7 +148,7 @@ void PrintJson(const Workload& workload, const Standings& all) {
       object.Add("figure", compared.ns.name).Add("spoiled_slices", all[c].spoiled);
       AddFigure({"ns", compared.ns.values}, &object);
       AddFigure(all[c].round_trip, &object);
-      if (contender.role == Role::kOmbus) {
+      if (contender.role == Role::kOmbus || contender.role == Role::kLeast) {
         for (const Figure* figure : {&compared.bare_ratio, &compared.classic_ratio,
                                      &compared.baseline_ratio, &compared.extra_ns}) {
           AddFigure(*figure, &object);

@@ -18,6 +18,7 @@ namespace ombus::tools {
 
 enum class Role : uint8_t {
   kBare,      // the same cache lines, no protocol
+  kLeast,     // a ring that guards against nothing
   kClassic,   // a scan, a clock and a tail store per record
   kOmbus,     // the ring
   kBaseline,  // the ring in another setting, for those that compare with it

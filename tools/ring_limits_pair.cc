@@ -145,6 +145,44 @@ Result<Slice> Classic(const Setting& s) {
        [&] { return WithSize(s.size, [&](auto size) { return WriteClassic(s, size, &ring); }); }});
 }
 
+template <bool kPrefetch, typename Size>
+Status WriteLeast(const Setting& s, Size size, LeastRing<kPrefetch>* ring) {
+  const LimitsPayload payload;
+  const uint64_t count = s.count();
+  Spin spin;
+  for (uint64_t i = 0; i < count; ++i) {
+    while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
+  }
+  return {};
+}
+
+template <bool kPrefetch>
+Status ReadLeast(const Setting& s, LeastRing<kPrefetch>* ring) {
+  const uint64_t count = s.count();
+  LimitsReader reader;
+  Record record;
+  Spin spin;
+  while (reader.records() < count) {
+    if (ring->Poll(&record)) {
+      reader.Take(record);
+    } else {
+      spin.Once();
+    }
+  }
+  return Verdict(reader, "least", count);
+}
+
+// Record by record.
+template <bool kPrefetch>
+Result<Slice> Least(const Setting& s) {
+  const RingShape shape = s.shape();
+  SharedMemory shared(shape.bytes());
+  LeastRing<kPrefetch> ring(shared.memory(), shape);
+  return SliceOfPair(
+      s, {[] { return Status(); }, [&] { return ReadLeast(s, &ring); },
+          [&] { return WithSize(s.size, [&](auto size) { return WriteLeast(s, size, &ring); }); }});
+}
+
 Status ReadOmbus(const Setting& s, Consumer* consumer) {
   const uint64_t count = s.count();
   const bool singles = s.batch == 1;
@@ -225,7 +263,11 @@ Workload TwoProcesses(const Setting& s, Target target) {
                         {"bare, prefetch", Role::kBare, [s] { return Bare<true>(s); }},
                         {"classic", Role::kClassic, [s] { return Classic(s); }},
                         {"ombus", Role::kOmbus, [s] { return Ombus(s); }, {target}}}};
-  if (s.batch > 1) {
+  if (s.batch == 1) {
+    workload.contenders.push_back({"least", Role::kLeast, [s] { return Least<false>(s); }});
+    workload.contenders.push_back(
+        {"least, prefetch", Role::kLeast, [s] { return Least<true>(s); }});
+  } else {
     Setting in_place = s;
     in_place.in_place = true;
     workload.contenders.push_back(

@@ -32,6 +32,32 @@ Result<Slice> Bare(const BenchOptions& options) {
   return SliceOf(NowNs() - start, options.shm_iters, sum);
 }
 
+// A yardstick that publishes and polls.
+template <uint16_t kSize, typename Ring>
+Result<Slice> PublishAndPoll(const BenchOptions& options, Ring* ring) {
+  const LimitsPayload payload;
+  LimitsReader reader;
+  Record record;
+  const uint64_t count = options.shm_iters;
+  const uint64_t start = NowNs();
+  for (uint64_t i = 0; i < count; ++i) {
+    (void)ring->Publish({i, payload.data(), kSize, 1, 0});
+    if (ring->Poll(&record)) reader.Take(record);
+  }
+  const uint64_t ns = NowNs() - start;
+  if (Status lost = Verdict(reader, "a yardstick", options.shm_iters); !lost.ok()) return lost;
+  return SliceOf(ns, options.shm_iters, reader.sum());
+}
+
+template <uint16_t kSize, bool kPrefetch>
+Result<Slice> Least(const BenchOptions& options) {
+  if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
+  const RingShape shape;
+  SharedMemory shared(shape.bytes());
+  LeastRing<kPrefetch> ring(shared.memory(), shape);
+  return PublishAndPoll<kSize>(options, &ring);
+}
+
 template <uint16_t kSize>
 Result<Slice> Classic(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
@@ -39,18 +65,7 @@ Result<Slice> Classic(const BenchOptions& options) {
   SharedMemory shared(shape.bytes());
   ClassicRing ring(shared.memory(), shape);
   ring.Join();
-  const LimitsPayload payload;
-  LimitsReader reader;
-  Record record;
-  const uint64_t count = options.shm_iters;
-  const uint64_t start = NowNs();
-  for (uint64_t i = 0; i < count; ++i) {
-    (void)ring.Publish({i, payload.data(), kSize, 1, 0});
-    if (ring.Poll(&record)) reader.Take(record);
-  }
-  const uint64_t ns = NowNs() - start;
-  if (Status lost = Verdict(reader, "classic", options.shm_iters); !lost.ok()) return lost;
-  return SliceOf(ns, options.shm_iters, reader.sum());
+  return PublishAndPoll<kSize>(options, &ring);
 }
 
 struct Ends {
@@ -116,6 +131,8 @@ Workload OneThread(const BenchOptions& o, Target publish, Target reserve) {
           {"ns"},
           {{"bare", Role::kBare, [o] { return Bare<kSize, false>(o); }},
            {"bare, prefetch", Role::kBare, [o] { return Bare<kSize, true>(o); }},
+           {"least", Role::kLeast, [o] { return Least<kSize, false>(o); }},
+           {"least, prefetch", Role::kLeast, [o] { return Least<kSize, true>(o); }},
            {"classic", Role::kClassic, [o] { return Classic<kSize>(o); }},
            {"ombus", Role::kOmbus, [o] { return Ombus<kSize>(o); }, {publish}},
            {"ombus, reserve/commit",

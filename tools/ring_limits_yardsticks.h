@@ -5,6 +5,10 @@
 // whole chunks of slots, often enough that the lines are still in the writer's cache and seldom
 // enough to cost next to nothing.
 //
+// LeastRing is what any ring with one reader has to do, and nothing else: it looks for room and for
+// the record's seq. Nobody is evicted from it, sleeps, comes second or loses a record, no size and
+// no sequence is checked. What ombus takes longer is what that costs.
+//
 // ClassicRing is the textbook's broadcast ring with the same layout: each publish reads the clock
 // and scans all tails, each poll stores its tail. A batch does that once.
 //
@@ -61,10 +65,19 @@ inline uint64_t TouchPayload(const void* payload, size_t size) {
   return sum;
 }
 
+inline constexpr uint64_t kPrefetchAheadSlots = 8;
+
+// The lines of a slot that a payload of that size takes.
+inline void PrefetchForWrite(const SlotHeader* slot, size_t size) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(slot);
+  for (size_t at = 0; at < kSlotHeaderBytes + size; at += slot_access::kCacheLineBytes) {
+    slot_access::PrefetchForWrite(bytes + at);
+  }
+}
+
 class BareLines {
  public:
   static constexpr uint64_t kChunkSlots = 64;
-  static constexpr uint64_t kPrefetchAheadSlots = 8;
 
   BareLines(std::byte* memory, const RingShape& shape)
       : written_(reinterpret_cast<std::atomic<uint64_t>*>(memory)),
@@ -79,14 +92,7 @@ class BareLines {
 
   template <bool kPrefetch>
   void Store(uint64_t position, const void* payload, uint16_t size) const {
-    if (kPrefetch) {
-      const auto* ahead =
-          reinterpret_cast<const std::byte*>(SlotAt(position + kPrefetchAheadSlots));
-      for (size_t at = 0; at < kSlotHeaderBytes + size_t{size};
-           at += slot_access::kCacheLineBytes) {
-        slot_access::PrefetchForWrite(ahead + at);
-      }
-    }
+    if (kPrefetch) PrefetchForWrite(SlotAt(position + kPrefetchAheadSlots), size);
     SlotHeader* slot = SlotAt(position);
     slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
     slot_access::StoreWord(&slot->wal_seq, position);
@@ -129,6 +135,62 @@ class BareLines {
   std::byte* slots_;
   uint64_t mask_;
   uint32_t slot_size_;
+};
+
+template <bool kPrefetch>
+class LeastRing {
+ public:
+  LeastRing(std::byte* memory, const RingShape& shape)
+      : read_(reinterpret_cast<std::atomic<uint64_t>*>(memory)),
+        slots_(memory + shape.slots_offset()),
+        mask_(shape.capacity - 1),
+        slot_size_(shape.slot_size) {}
+
+  bool Publish(const Record& record) {
+    const uint64_t position = head_;
+    if (position == limit_) [[unlikely]] {
+      limit_ = read_->load(std::memory_order_acquire) + mask_ + 1;
+      if (position == limit_) return false;
+    }
+    if (kPrefetch) PrefetchForWrite(SlotAt(position + kPrefetchAheadSlots), record.size);
+    SlotHeader* slot = SlotAt(position);
+    slot_access::CopyPayload(slot_access::Payload(slot), record.payload, record.size);
+    slot_access::StoreWord(&slot->wal_seq, record.wal_seq);
+    slot_access::StoreWord(slot_access::MetaWord(slot),
+                           slot_access::PackMeta(record.type, record.size, 0));
+    slot->seq.store(position + 1, std::memory_order_release);
+    head_ = position + 1;
+    return true;
+  }
+
+  bool Poll(Record* record) {
+    const uint64_t position = tail_;
+    if (position == release_at_) [[unlikely]] {
+      read_->store(position, std::memory_order_release);
+      release_at_ = position + kReleaseEvery;
+    }
+    const SlotHeader* slot = SlotAt(position);
+    if (slot->seq.load(std::memory_order_acquire) != position + 1) [[unlikely]]
+      return false;
+    const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+    *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
+               slot_access::MetaLength(meta), slot_access::MetaType(meta), 0};
+    tail_ = position + 1;
+    return true;
+  }
+
+ private:
+  static constexpr uint64_t kReleaseEvery = 64;
+
+  SlotHeader* SlotAt(uint64_t position) const {
+    return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
+  }
+
+  std::atomic<uint64_t>* read_;
+  std::byte* slots_;
+  uint64_t mask_;
+  uint64_t slot_size_;
+  uint64_t head_ = 0, limit_ = 0, tail_ = 0, release_at_ = 0;
 };
 
 class ClassicRing {
