@@ -109,6 +109,10 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
     : slots_(cold->object.memory() + cold->geometry.slots_offset()),
       mask_(cold->geometry.capacity - 1),
       slot_size_(cold->geometry.slot_size),
+      fetch_ahead_bytes_(
+          std::min(kConsumerPrefetchSlots,
+                   uint64_t{cold->geometry.capacity / slot_access::kPrefetchShareOfLap}) *
+          cold->geometry.slot_size),
       line_(cold->line(index)),
       header_(cold->object.header()),
       seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
@@ -183,6 +187,7 @@ void Consumer::JoinAtEpochStart() {
 
 void Consumer::MoveTo(uint64_t position) {
   if (first_position_ == tail_) first_position_ = position;  // nothing was read so far
+  wal_seq_offset_ += tail_ - position;                       // the same sequence is expected
   tail_ = look_at_ = stop_ = position;  // the next record's view is taken in PollSlow
   SetBound(position);
 }
@@ -267,11 +272,12 @@ bool Consumer::TakeMore(Record* record) {
 // What the record just taken is. The expectation never goes back: a late record does not make the
 // ones after it look like a gap.
 PollResult Consumer::Classify(Record* record) {
-  const uint64_t expected = expected_wal_seq_;
+  const uint64_t expected = tail_ - 1 + wal_seq_offset_;
   const bool anew = tail_ - 1 == anew_position_ && record->wal_seq < expected;
   const bool first = tail_ - 1 == first_position_ || anew;
-  if (first || record->wal_seq >= expected) expected_wal_seq_ = record->wal_seq + 1;
-  behind_ = expected_wal_seq_ - record->wal_seq;
+  const uint64_t next = first || record->wal_seq >= expected ? record->wal_seq + 1 : expected;
+  wal_seq_offset_ = next - tail_;
+  behind_ = next - record->wal_seq;
   SetStop();
   if (first || record->wal_seq == expected) return PollResult::kRecord;
   if (record->wal_seq > expected) {

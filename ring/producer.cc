@@ -36,10 +36,13 @@ constexpr uint32_t kPrefetchAheadSlotsLatency = 2;
 constexpr uint64_t kTendLinesEveryNs = 1'000'000;
 constexpr uint64_t kWatchesPerStaleness = 8;
 
-uint32_t PrefetchAheadOf(const ProducerOptions& options) {
-  if (options.prefetch_ahead_slots != kByProfile) return options.prefetch_ahead_slots;
-  return options.profile == RingProfile::kLatency ? kPrefetchAheadSlotsLatency
-                                                  : kPrefetchAheadSlots;
+uint64_t PrefetchAheadOf(const ProducerOptions& options) {
+  uint32_t slots = options.prefetch_ahead_slots;
+  if (slots == kByProfile) {
+    slots =
+        options.profile == RingProfile::kLatency ? kPrefetchAheadSlotsLatency : kPrefetchAheadSlots;
+  }
+  return std::min(slots, options.capacity / slot_access::kPrefetchShareOfLap);
 }
 
 void SleepNs(uint64_t ns) {
@@ -67,7 +70,7 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       plain_size_end_(
           (cold->geometry.flags & kRingFlagCrc32c) != 0 ? 0 : cold->geometry.payload_max() + 1),
       short_size_end_(std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1)),
-      prefetch_ahead_(PrefetchAheadOf(cold->options)),
+      prefetch_ahead_bytes_(PrefetchAheadOf(cold->options) * cold->geometry.slot_size),
       header_(cold->object.header()),
       seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
       payload_max_(cold->geometry.payload_max()),
@@ -98,9 +101,9 @@ inline __attribute__((always_inline)) void Producer::WriteSealed(uint64_t positi
                                                                  const void* payload, uint16_t size,
                                                                  uint8_t type) {
   if (seal_ == nullptr) return WriteSlot(position, wal_seq, payload, size, type);
-  PrefetchAhead(position, size);
-  const uint64_t meta = MetaOf(wal_seq, type, size, payload);
   SlotHeader* slot = SlotAt(position);
+  PrefetchAhead(slot, size);
+  const uint64_t meta = MetaOf(wal_seq, type, size, payload);
   slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
   SealSlot(slot, position, wal_seq, meta);
 }

@@ -94,7 +94,7 @@ Result<PayloadHistogram> ReadPayloadHistogram(const std::string& name) {
         object->memory() + geometry->slots_offset() + uint64_t{i} * geometry->slot_size);
     if (slot->seq.load(std::memory_order_acquire) == 0) continue;  // never written [record]
     const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-    const uint16_t size = slot_access::MetaLength(meta);
+    const uint32_t size = slot_access::MetaLength(meta);
     if (size <= geometry->payload_max()) histogram.Record(size);
   }
   return histogram;

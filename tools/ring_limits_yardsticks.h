@@ -174,7 +174,8 @@ class LeastRing {
       return false;
     const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
     *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
-               slot_access::MetaLength(meta), slot_access::MetaType(meta), 0};
+               static_cast<uint16_t>(slot_access::MetaLength(meta)), slot_access::MetaType(meta),
+               0};
     tail_ = position + 1;
     return true;
   }
@@ -266,7 +267,8 @@ class ClassicRing {
     if (slot->seq.load(std::memory_order_acquire) != tail_ + 1) return false;
     const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
     *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
-               slot_access::MetaLength(meta), slot_access::MetaType(meta), 0};
+               static_cast<uint16_t>(slot_access::MetaLength(meta)), slot_access::MetaType(meta),
+               0};
     ++tail_;
     return true;
   }

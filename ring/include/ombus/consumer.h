@@ -129,7 +129,7 @@ class OMBUS_API Consumer {
   uint64_t epoch_position() const;
   // Records of the epoch published before Open that this consumer does not get; with kEpochStart.
   uint64_t missed_records() const { return missed_records_; }
-  uint64_t wal_seq() const { return expected_wal_seq_ - behind_; }  // last sequence read
+  uint64_t wal_seq() const { return tail_ + wal_seq_offset_ - behind_; }  // last sequence read
   // What would have followed without the gap last reported.
   uint64_t expected_wal_seq() const { return gap_expected_wal_seq_; }
   uint64_t lost_records() const { return lost_records_; }  // by evictions, since Open
@@ -155,7 +155,10 @@ class OMBUS_API Consumer {
   uint32_t CopyableSizeEnd() const;
   bool TakeFrom(const SlotHeader* slot, uint64_t position, Record* record);
   bool Take(Record* record);
-  bool InSequence(const Record& record);
+  bool InSequence(const Record& record) const;
+  template <auto kHalf>
+  auto TakenBy(Record* record);
+  PollResult Classified(Record* record);
   bool TakeNext(BatchResult* batch, Record* record);
   void ReleaseWhenDue();
   void StoreTail();
@@ -196,7 +199,8 @@ class OMBUS_API Consumer {
   uint32_t plain_size_end_ = 0;  // a payload as large as that needs a closer look
   uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
   uint64_t fetch_end_ = 0;       // below it, the record kConsumerPrefetchSlots ahead is published
-  uint64_t expected_wal_seq_ = 0;
+  uint64_t fetch_ahead_bytes_ = 0;  // from a slot to that one's, but at the end of a lap
+  uint64_t wal_seq_offset_ = 0;     // the expected sequence less tail_: the same while all is well
   ConsumerLine* line_ = nullptr;
   uint64_t live_ = 0;  // our line's control as long as all is well
 

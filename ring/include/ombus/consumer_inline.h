@@ -76,23 +76,38 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
     return false;
   // Not a line that the producer is still to write: it would be torn from it.
   if (static_cast<int64_t>(position - fetch_end_) < 0)
-    __builtin_prefetch(SlotAt(position + kConsumerPrefetchSlots));
+    __builtin_prefetch(reinterpret_cast<const std::byte*>(slot) + fetch_ahead_bytes_);
   return TakeFrom(slot, position, record);
 }
 
 // Whether the record that Take took is the expected one. If not, Classify says what it is.
-inline __attribute__((always_inline)) bool Consumer::InSequence(const Record& record) {
-  const bool in_sequence = record.wal_seq == expected_wal_seq_;
-  if (in_sequence) expected_wal_seq_ = record.wal_seq + 1;
-  return in_sequence;
+inline __attribute__((always_inline)) bool Consumer::InSequence(const Record& record) const {
+  return record.wal_seq - (tail_ - 1) == wal_seq_offset_;
+}
+
+// The slow halves get a record of their own: the caller's, whose address is then never given away,
+// can stay in registers.
+template <auto kHalf>
+inline __attribute__((always_inline)) auto Consumer::TakenBy(Record* record) {
+  Record own;
+  const auto result = (this->*kHalf)(&own);
+  *record = own;
+  return result;
+}
+
+inline __attribute__((always_inline)) PollResult Consumer::Classified(Record* record) {
+  Record own = *record;
+  const PollResult result = Classify(&own);
+  record->flags = own.flags;
+  return result;
 }
 
 inline PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
-    return PollSlow(record);
+    return TakenBy<&Consumer::PollSlow>(record);
   if (!InSequence(*record)) [[unlikely]]
-    return Classify(record);
+    return Classified(record);
   return PollResult::kRecord;
 }
 
@@ -112,8 +127,8 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
       [[unlikely]]
     return false;
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  const size_t size = static_cast<uint32_t>(meta) >> 16;
-  if (slot_access::LoadWord(&slot->wal_seq) != expected_wal_seq_ ||
+  const size_t size = slot_access::MetaLength(meta);
+  if (slot_access::LoadWord(&slot->wal_seq) != position + wal_seq_offset_ ||
       static_cast<uint32_t>(size) >= CopyableSizeEnd<kBytesMax>()) [[unlikely]]
     return false;
   if (size > kBytesMax) __builtin_unreachable();
@@ -124,8 +139,7 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   if (line->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
     return false;
   // Loaded again, not kept over the copy, which needs the registers.
-  const uint64_t wal_seq = expected_wal_seq_, next = tail_ + 1;
-  expected_wal_seq_ = wal_seq + 1;
+  const uint64_t next = tail_ + 1, wal_seq = tail_ + wal_seq_offset_;
   tail_ = next;
   // Not StoreTail: that stored_tail_ and release_at_ lag behind costs the next Poll one store more.
   line->wal_seq.store(wal_seq, std::memory_order_relaxed);
@@ -142,14 +156,14 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
 inline __attribute__((always_inline)) bool Consumer::TakeNext(BatchResult* batch, Record* record) {
   if (Take(record)) [[likely]] {
     if (!InSequence(*record)) [[unlikely]]
-      (void)Classify(record);
+      (void)Classified(record);
     return true;
   }
   if (batch->count == 0) {
-    batch->end = PollSlow(record);
+    batch->end = TakenBy<&Consumer::PollSlow>(record);
     return IsRecord(batch->end);
   }
-  if (TakeMore(record)) return true;
+  if (TakenBy<&Consumer::TakeMore>(record)) return true;
   batch->end = AfterBatch();
   return false;
 }

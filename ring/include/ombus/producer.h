@@ -47,6 +47,7 @@ struct ProducerOptions {
   void* backpressure_context = nullptr;
   RingProfile profile = RingProfile::kThroughput;
   // How many slots ahead a publish prefetches for writing, 0…64; kByProfile: 8, or 2 with kLatency.
+  // At most an eighth of the ring.
   uint32_t prefetch_ahead_slots = kByProfile;
   MemoryOptions memory = {};    // huge pages, locking, NUMA node
   uint32_t permissions = 0600;  // of the object; consumers need read and write
@@ -142,7 +143,7 @@ class OMBUS_API Producer {
   SlotHeader* SlotAt(uint64_t position) const {
     return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
   }
-  void PrefetchAhead(uint64_t position, size_t payload_bytes) const;
+  void PrefetchAhead(const SlotHeader* from, size_t payload_bytes) const;
   void WriteSlot(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
                  uint8_t type);
   void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
@@ -183,7 +184,7 @@ class OMBUS_API Producer {
   uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;  // a payload as large as that is sealed, or too large
   uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
-  uint64_t prefetch_ahead_ = 0;  // slots
+  uint64_t prefetch_ahead_bytes_ = 0;
   RingHeader* header_ = nullptr;
   Seal seal_ = nullptr;  // null: records are not sealed
   uint32_t payload_max_ = 0;

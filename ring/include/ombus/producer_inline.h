@@ -13,9 +13,9 @@ namespace ombus {
 inline constexpr size_t kPrefetchBytesMax = 512;
 inline constexpr size_t kHeadStoreEvery = 32;  // in a batch
 
-inline __attribute__((always_inline)) void Producer::PrefetchAhead(uint64_t position,
+inline __attribute__((always_inline)) void Producer::PrefetchAhead(const SlotHeader* from,
                                                                    size_t payload_bytes) const {
-  const auto* slot = reinterpret_cast<const std::byte*>(SlotAt(position + prefetch_ahead_));
+  const auto* slot = reinterpret_cast<const std::byte*>(from) + prefetch_ahead_bytes_;
   slot_access::PrefetchForWrite(slot);
   const size_t bytes = kSlotHeaderBytes + payload_bytes;
   if (bytes <= slot_access::kCacheLineBytes) return;
@@ -36,8 +36,8 @@ inline void Producer::SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal
 inline __attribute__((always_inline)) void Producer::WriteSlot(uint64_t position, uint64_t wal_seq,
                                                                const void* payload, uint16_t size,
                                                                uint8_t type) {
-  PrefetchAhead(position, size);
   SlotHeader* slot = SlotAt(position);
+  PrefetchAhead(slot, size);
   slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
   SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
 }
@@ -59,8 +59,8 @@ inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wa
   if (size >= short_size_end_ || position == limit_) [[unlikely]]
     return false;
   if (size > slot_access::kFirstLinePayloadBytes) __builtin_unreachable();
-  slot_access::PrefetchForWrite(SlotAt(position + prefetch_ahead_));
   SlotHeader* slot = SlotAt(position);
+  PrefetchAhead(slot, 0);
   slot_access::CopyInline(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
   SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
   StoreHead(position + 1);
@@ -91,8 +91,9 @@ inline void* Producer::TryReserve() {
     if (FindRoomSlow() != PublishResult::kOk) return nullptr;
   }
   reserved_ = position;
-  PrefetchAhead(position, 0);  // how much will be written is not known yet
-  void* room = slot_access::Payload(SlotAt(position));
+  SlotHeader* slot = SlotAt(position);
+  PrefetchAhead(slot, 0);  // how much will be written is not known yet
+  void* room = slot_access::Payload(slot);
   if (room == nullptr) __builtin_unreachable();  // or callers look for themselves
   return room;
 }
@@ -137,7 +138,7 @@ PublishResult Producer::Fill(size_t count, F&& f, uint64_t timeout_ns, size_t* p
       SlotHeader* slot = SlotAt(at.position);
       void* room = slot_access::Payload(slot);
       const Written written = f(room, static_cast<size_t>(at.position - at.first));
-      PrefetchAhead(at.position, written.size);  // of a size that is known by now
+      PrefetchAhead(slot, written.size);  // of a size that is known by now
       uint64_t meta = slot_access::PackMeta(written.type, written.size, 0);
       if (written.size >= plain_size_end_) [[unlikely]] {
         if (written.size > payload_max_) return PublishResult::kTooLarge;
