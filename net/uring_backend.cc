@@ -15,9 +15,11 @@ namespace ombus::net {
 namespace {
 
 constexpr size_t kSendBytesMax = size_t{1} << 30;
-// Below it a send by registered buffer costs more than one by address, which looks a few pages up,
-// and pinning pages and waiting for a notification more than the copy.
-constexpr size_t kRegisteredBytesMin = 16u << 10;
+// Below it a write by registered buffer costs more than a send by address, which looks a few pages
+// up; docs/decisions/io-options.md.
+constexpr size_t kFixedBytesMin = 32u << 10;
+// Below it pinning pages and waiting for a notification cost more than the copy.
+constexpr size_t kZeroCopyBytesMin = 16u << 10;
 constexpr uint8_t kTrialSends = 64;
 
 uint64_t Tag(SocketId id, const SocketSlot& slot, uint8_t kind) {
@@ -123,11 +125,11 @@ void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t 
   if (slot == nullptr) return;
   bytes = bytes.first(std::min(bytes.size(), kSendBytesMax));
   io_uring_sqe* sqe = NewSqe();
-  if (bytes.size() >= kRegisteredBytesMin && InRegion(bytes)) {
+  if (bytes.size() >= kZeroCopyBytesMin && InRegion(bytes)) {
     if (zero_copy_ && WantsZeroCopy(*slot)) [[unlikely]] {
       return PrepareZeroCopy(sqe, id, *slot, bytes);
     }
-    return PrepareFixedWrite(sqe, id, *slot, bytes);
+    if (bytes.size() >= kFixedBytesMin) return PrepareFixedWrite(sqe, id, *slot, bytes);
   }
   const int fd = slot->registered_file ? id : slot->fd;
   io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);

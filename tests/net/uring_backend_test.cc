@@ -25,7 +25,7 @@
 namespace ombus::net {
 namespace {
 
-constexpr int32_t kLarge = 16 << 10;  // enough for a registered buffer
+constexpr int32_t kLarge = 32 << 10;  // enough for a registered buffer
 
 struct Counter {
   std::map<Op, int> results;

@@ -22,7 +22,7 @@ typedef struct ombus_server ombus_server;
 
 // How io_uring sends; epoll always sends PLAIN. ombus/io_options.h has more.
 enum {
-  OMBUS_SEND_FIXED = 0,  // from 16 KiB up from the registered log; needs locked memory
+  OMBUS_SEND_FIXED = 0,  // from 32 KiB up from the registered log; needs locked memory
   OMBUS_SEND_PLAIN = 1,
   OMBUS_SEND_ZERO_COPY = 2,  // from 16 KiB up (Linux 6.2)
   OMBUS_SEND_AUTO = 3        // FIXED, or ZERO_COPY for clients to which that does not copy

@@ -14,7 +14,7 @@ namespace ombus {
 
 // How io_uring sends frames of the broadcast log. epoll always sends the plain way.
 enum class SendMode : uint8_t {
-  kFixed,     // WRITE_FIXED from the registered log from 16 KiB up, which looks no pages up and
+  kFixed,     // WRITE_FIXED from the registered log from 32 KiB up, which looks no pages up and
               // needs locked memory; SEND below
   kPlain,     // SEND
   kZeroCopy,  // SEND_ZC from 16 KiB up (Linux 6.2), SEND below. The log is pinned until the peer
