@@ -72,6 +72,19 @@ class BasicServer {
     return BroadcastResult::kOk;
   }
 
+  // In order, until one is refused; see ombus/server.h.
+  size_t BroadcastBatch(std::span<const Record> records, BroadcastResult* end) {
+    size_t count = 0;
+    *end = BroadcastResult::kOk;
+    while (true) {
+      count += table_.log().AppendRun(records.subspan(count), table_.limit());
+      if (count == records.size()) return count;
+      // What ended the run: a boundary to be noted, a long record, or no room.
+      if (*end = Broadcast(records[count]); *end != BroadcastResult::kOk) return count;
+      ++count;
+    }
+  }
+
   // What is broadcast from now on is another producer's; see ombus/server.h.
   void BeginEpoch(uint64_t epoch, bool whole) {
     table_.BeginEpoch(epoch, whole);

@@ -55,6 +55,29 @@ class BroadcastLog {
     Encode(record);
   }
 
+  // The same with the first of `records`, as many as need no call and end at or below `limit`;
+  // returns how many. They are counted once, together.
+  size_t AppendRun(std::span<const Record> records, uint64_t limit) {
+    std::byte* const memory = memory_.get();
+    const uint64_t mask = bytes_ - 1, next_mark = next_mark_;
+    uint64_t head = head_;
+    size_t count = 0;
+    for (; count < records.size(); ++count) {
+      const Record& at = records[count];
+      const uint64_t end = head + FrameBytes(at.size);
+      if (head >= next_mark || end > limit || at.size > kInlineCopyBytesMax) break;
+      FetchAhead(memory + (head & mask));
+      // Field by field, for it to be in registers.
+      EncodeFrame(memory + (head & mask), {at.wal_seq, at.payload, at.size, at.type, 0});
+      head = end;
+    }
+    if (count == 0) return 0;
+    head_ = head;
+    frames_ += count;
+    last_wal_seq_ = records[count - 1].wal_seq;
+    return count;
+  }
+
   // Another log over the same memory, as this one is now, that looks back at most `reach` bytes and
   // what it takes to find a boundary there.
   BroadcastLog View(uint64_t reach) const;

@@ -39,6 +39,9 @@ class ServerOn final : public Server {
   explicit ServerOn(std::unique_ptr<BasicServer<B>> server) : server_(std::move(server)) {}
 
   BroadcastResult Broadcast(const Record& record) override { return server_->Broadcast(record); }
+  size_t BroadcastBatch(std::span<const Record> records, BroadcastResult* end) override {
+    return server_->BroadcastBatch(records, end);
+  }
   void BeginEpoch(uint64_t epoch, bool whole) override { server_->BeginEpoch(epoch, whole); }
   Status PollIo(uint64_t timeout_ns) override { return server_->Turn(timeout_ns); }
   bool Flush(uint64_t timeout_ns) override { return server_->Flush(timeout_ns); }

@@ -279,6 +279,7 @@ void AddRun(const BenchOptions& options, const std::array<FanoutTotals, kContend
   ratio("epoll_to_bare", Contender::kEpoll, Contender::kBare);
   ratio("uring_to_encoded", Contender::kUring, Contender::kEncoded);
   ratio("epoll_to_encoded", Contender::kEpoll, Contender::kEncoded);
+  ratio("encoded_to_bare", Contender::kEncoded, Contender::kBare);
   // The most that any server can be of classic whose sends cost what bare ones do.
   ratio("bare_to_classic", Contender::kBare, Contender::kClassic);
   ratio("encoded_to_classic", Contender::kEncoded, Contender::kClassic);

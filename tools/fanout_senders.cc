@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "net/frame.h"
@@ -204,12 +206,12 @@ class OmbusSender final : public FanoutSender {
     return {};
   }
   Status SendWindow() override {
-    for (uint32_t i = 0; i < setting_.window_frames; ++i) {
-      const Record record = writer_->Next();
-      while (server_->Broadcast(record) != BroadcastResult::kOk) {
-        if (Status polled = server_->PollIo(100'000); !polled.ok()) return polled;
-        if (NowNs() > setting_.deadline_ns) return Late();
-      }
+    for (uint32_t left = setting_.window_frames; left != 0;) {
+      const std::span<Record> batch =
+          std::span(batch_).first(std::min(left, BenchWriter::kBatchMax));
+      for (Record& record : batch) record = writer_->Next();
+      if (Status sent = Broadcast(batch); !sent.ok()) return sent;
+      left -= static_cast<uint32_t>(batch.size());
     }
     return server_->PollIo(0);
   }
@@ -223,9 +225,20 @@ class OmbusSender final : public FanoutSender {
   uint64_t system_calls() const override { return server_->stats().enters; }
 
  private:
+  Status Broadcast(std::span<const Record> records) {
+    BroadcastResult end;
+    while (true) {
+      records = records.subspan(server_->BroadcastBatch(records, &end));
+      if (end == BroadcastResult::kOk) return {};
+      if (Status polled = server_->PollIo(100'000); !polled.ok()) return polled;
+      if (NowNs() > setting_.deadline_ns) return Late();
+    }
+  }
+
   const BackendChoice backend_;
   FanoutSetting setting_;
   std::unique_ptr<BenchWriter> writer_;
+  std::array<Record, BenchWriter::kBatchMax> batch_;
   std::unique_ptr<Server> server_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace ombus::net {
 namespace {
 
@@ -44,6 +46,56 @@ TEST(BroadcastLogTest, FindsTheBoundariesAroundEveryRetainedCursor) {
       ASSERT_EQ(log->BoundaryAfter(cursor).position, starts[i + (cursor != starts[i])]);
     }
   }
+}
+
+TEST(BroadcastLogTest, ARunLeavesWhatOneAtATimeWouldHave) {
+  auto log = BroadcastLog::Create(kLogBytesMin), other = BroadcastLog::Create(kLogBytesMin);
+  ASSERT_TRUE(log.ok() && other.ok());
+  std::vector<std::byte> payload(2000);
+  for (size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<std::byte>(i * 7);
+  size_t runs = 0, longest = 0;
+  for (uint64_t wal_seq = 1; log->head() < 3 * kLogBytesMin;) {
+    std::vector<Record> records;
+    for (uint64_t i = 0; i < wal_seq % 40; ++i) {
+      const size_t size = wal_seq % 90 == 0 ? 2000 : (wal_seq * 37 + i) % 300;
+      const auto type = static_cast<uint8_t>(wal_seq % 200);
+      records.push_back({wal_seq++, payload.data() + i, static_cast<uint16_t>(size), type, 0});
+      if (size == 2000) records.back().payload = payload.data();
+    }
+    ++wal_seq;
+    for (size_t done = 0; done < records.size(); ++runs) {
+      const size_t run = log->AppendRun(std::span(records).subspan(done), ~uint64_t{0});
+      longest = std::max(longest, run);
+      done += run;
+      if (done < records.size()) log->Append(records[done++]);
+    }
+    for (const Record& record : records) other->Append(record);
+    ASSERT_EQ(log->head(), other->head());
+    ASSERT_EQ(log->frames(), other->frames());
+    ASSERT_EQ(log->last_wal_seq(), other->last_wal_seq());
+  }
+  EXPECT_GT(longest, 30u);
+  EXPECT_GT(runs, 100u);
+  const uint64_t from = log->head() - (log->bytes() - kLagMarginBytes);
+  const auto window = log->Window(from, ~uint64_t{0}), same = other->Window(from, ~uint64_t{0});
+  EXPECT_TRUE(std::equal(window.begin(), window.end(), same.begin(), same.end()));
+  for (uint64_t cursor = from; cursor < log->head(); cursor += 1001) {
+    ASSERT_EQ(log->BoundaryBefore(cursor).position, other->BoundaryBefore(cursor).position);
+    ASSERT_EQ(log->BoundaryBefore(cursor).frame, other->BoundaryBefore(cursor).frame);
+  }
+}
+
+TEST(BroadcastLogTest, ARunEndsAtTheLimitAndNotBeyond) {
+  auto log = BroadcastLog::Create(kLogBytesMin);
+  ASSERT_TRUE(log.ok());
+  const char payload[64] = {};
+  const std::vector<Record> records(10, {.wal_seq = 1, .payload = payload, .size = 64, .type = 1});
+  EXPECT_EQ(log->AppendRun(records, 800), 0u);  // the first boundary is to be noted
+  log->Append(records[0]);
+  EXPECT_EQ(log->AppendRun(records, 4 * 80 - 1), 2u);
+  EXPECT_EQ(log->head(), 3u * 80);
+  EXPECT_EQ(log->AppendRun(records, 4 * 80), 1u);
+  EXPECT_EQ(log->AppendRun(records, 4 * 80), 0u);
 }
 
 TEST(BroadcastLogTest, FindsASequenceOnlyWhileItIsRetained) {
