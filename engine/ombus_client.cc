@@ -193,4 +193,8 @@ const char* ombus_client_backend_name(const ombus_client* client) noexcept {
   return client == nullptr ? "" : Of(client)->backend_name();
 }
 
+const char* ombus_client_backend_note(const ombus_client* client) noexcept {
+  return client == nullptr ? "" : Of(client)->backend_note();
+}
+
 }  // extern "C"

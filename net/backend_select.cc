@@ -22,8 +22,12 @@ Result<BackendKind> ChooseBackend(BackendChoice choice, std::string* why) {
   Status status = ProbeUring();
   if (status.ok()) return BackendKind::kUring;
   if (choice == BackendChoice::kUring) return status;
-  if (why != nullptr) *why = "using epoll, since io_uring is not to be had: " + status.message();
+  if (why != nullptr) *why = WhyEpoll(status);
   return BackendKind::kEpoll;
+}
+
+std::string WhyEpoll(const Status& refusal) {
+  return "using epoll, since io_uring is not to be had: " + refusal.message();
 }
 
 }  // namespace ombus::net

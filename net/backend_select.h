@@ -21,6 +21,9 @@ enum class BackendKind : uint8_t { kUring, kEpoll };
 // kernel refuses is an error that names cause and cure.
 Result<BackendKind> ChooseBackend(BackendChoice choice, std::string* why);
 
+// That line, where io_uring is refused with `refusal`.
+std::string WhyEpoll(const Status& refusal);
+
 // Ok where io_uring works here with all that UringBackend needs; else cause and cure.
 Status ProbeUring();
 

@@ -31,8 +31,10 @@ Result<std::unique_ptr<BasicServer<B>>> BasicServer<B>::Create(std::unique_ptr<B
 template <Backend B>
 void BasicServer<B>::RegisterLog() {
   const auto memory = table_.log().memory();
-  Status status = backend_->RegisterMemory(memory);
-  if (!status.ok()) status = backend_->RegisterMemory(memory.first(memory.size() / 2));
+  const Status both = backend_->RegisterMemory(memory);
+  if (!both.ok() && backend_->RegisterMemory(memory.first(memory.size() / 2)).ok()) {
+    Note(both.message() + "; half of it is registered: only what crosses the log's end is plain");
+  }
   TellNote();
 }
 

@@ -30,8 +30,9 @@ template <Backend B>
 class ClientOn final : public Client {
  public:
   ClientOn(std::unique_ptr<B> backend, std::vector<sockaddr_storage> addresses,
-           const ClientOptions& options)
-      : client_(std::move(backend), std::move(addresses), options,
+           const ClientOptions& options, std::string note)
+      : note_(std::move(note)),
+        client_(std::move(backend), std::move(addresses), options,
                 {.look_up = [host = options.host, port = options.port] {
                   return ResolveHost(host, port);
                 }}) {}
@@ -53,17 +54,21 @@ class ClientOn final : public Client {
   uint32_t reconnects() const override { return client_.reconnects(); }
   Status status() const override { return client_.status(); }
   const char* backend_name() const override { return client_.backend_name(); }
+  const char* backend_note() const override { return note_.c_str(); }
 
  private:
+  const std::string note_;
   BasicClient<B> client_;
 };
 
+const BackendOptions kClientBackend = {.sockets_hint = 1, .receive_buffers = 0};
+
 template <Backend B>
-Result<std::unique_ptr<Client>> ConnectOn(std::vector<sockaddr_storage> addresses,
-                                          const ClientOptions& options) {
-  auto backend = B::Create({.sockets_hint = 1, .receive_buffers = 0});
-  if (!backend.ok()) return backend.status();
-  auto client = std::make_unique<ClientOn<B>>(std::move(*backend), std::move(addresses), options);
+Result<std::unique_ptr<Client>> ConnectOn(std::unique_ptr<B> backend,
+                                          std::vector<sockaddr_storage> addresses,
+                                          const ClientOptions& options, std::string note) {
+  auto client = std::make_unique<ClientOn<B>>(std::move(backend), std::move(addresses), options,
+                                              std::move(note));
   if (Status status = client->ConnectFirst(); !status.ok()) return status;
   return std::unique_ptr<Client>(std::move(client));
 }
@@ -96,10 +101,18 @@ Result<std::unique_ptr<Client>> Client::Connect(const ClientOptions& options) {
   if (!addresses.ok()) return addresses.status();
 #ifdef OMBUS_HAVE_IOURING
   if (*kind == net::BackendKind::kUring) {
-    return net::ConnectOn<net::UringBackend>(std::move(*addresses), options);
+    auto backend = net::UringBackend::Create(net::kClientBackend);
+    if (backend.ok()) {
+      return net::ConnectOn(std::move(*backend), std::move(*addresses), options, "");
+    }
+    // The probe was let through and this ring, which is larger, was not.
+    if (options.backend == BackendChoice::kUring) return backend.status();
+    why = net::WhyEpoll(backend.status());
   }
 #endif
-  return net::ConnectOn<net::EpollBackend>(std::move(*addresses), options);
+  auto backend = net::EpollBackend::Create(net::kClientBackend);
+  if (!backend.ok()) return backend.status();
+  return net::ConnectOn(std::move(*backend), std::move(*addresses), options, std::move(why));
 }
 
 }  // namespace ombus

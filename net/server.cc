@@ -85,7 +85,7 @@ Result<std::unique_ptr<Server>> Server::Create(const ServerOptions& options) {
     if (backend.ok()) return net::CreateOn(std::move(*backend), std::move(*listener), options, "");
     // The probe was let through and this ring, which is larger, was not.
     if (options.backend == BackendChoice::kUring) return backend.status();
-    why = backend.status().message();
+    why = net::WhyEpoll(backend.status());
   }
 #endif
   auto backend = net::EpollBackend::Create(net::BackendOptionsOf(options));

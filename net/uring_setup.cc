@@ -41,12 +41,13 @@ Status RegisterMemoryError(size_t bytes, int error) {
   const std::string object = absl::StrCat(bytes >> 10, " KiB");
   if (error != ENOMEM) {
     return SystemStatus("io_uring_register(BUFFERS)", object, error,
-                        "sends are plain, which costs little");
+                        "sends from it are plain, which costs little");
   }
-  return SystemStatus("io_uring_register(BUFFERS)", object, error,
-                      absl::StrCat("sends are plain; locked memory is limited to ", LockedLimit(),
-                                   " for this user: raise `ulimit -l` (LimitMEMLOCK= of a "
-                                   "service) or grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep)"));
+  return SystemStatus(
+      "io_uring_register(BUFFERS)", object, error,
+      absl::StrCat("sends from it are plain; locked memory is limited to ", LockedLimit(),
+                   " for this user: raise `ulimit -l` (LimitMEMLOCK= of a "
+                   "service) or grant CAP_IPC_LOCK (setcap cap_ipc_lock+ep)"));
 }
 
 }  // namespace

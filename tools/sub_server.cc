@@ -26,6 +26,7 @@ class ServerSubscription {
     auto client = Client::Connect(client_options);
     if (!client.ok()) return client.status();
     client_ = std::move(*client);
+    if (const std::string note = client_->backend_note(); !note.empty()) Say(note + "\n");
     connected_ = client_->status().ok();
     if (!connected_ && options_.wait_ns == 0) return client_->status();
     if (connected_ && options_.client.hello) wordless_since_ns_ = NowNs();

@@ -85,6 +85,7 @@ static void calls_without_a_client_or_a_place_are_refused(void) {
   CHECK_EQ(ombus_client_status(NULL, &error), OMBUS_INVALID_ARGUMENT);
   CHECK_EQ(ombus_client_status(NULL, NULL), OMBUS_INVALID_ARGUMENT);
   CHECK_EQ(ombus_client_backend_name(NULL)[0], '\0');
+  CHECK_EQ(ombus_client_backend_note(NULL)[0], '\0');
   uint32_t pending = 1, limit = 1;
   ombus_client_slow_warning(NULL, &pending, &limit);
   CHECK_EQ(pending + limit, 0);
@@ -104,6 +105,8 @@ static void calls_without_a_client_or_a_place_are_refused(void) {
   CHECK_EQ(ombus_client_poll(client, &record, 0), OMBUS_CLIENT_EMPTY);
   CHECK_EQ(ombus_client_status(client, &error), OMBUS_OK);
   CHECK(ombus_client_backend_name(client)[0] != '\0');
+  CHECK(ombus_client_backend_note(client)[0] == '\0' ||
+        strcmp(ombus_client_backend_name(client), "epoll") == 0);
   ombus_client_close(client);
   ombus_server_destroy(server);
 }

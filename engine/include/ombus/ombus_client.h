@@ -119,6 +119,9 @@ OMBUS_API ombus_status ombus_client_status(const ombus_client* client,
                                            ombus_error* error) OMBUS_NOEXCEPT;
 // "io_uring" or "epoll"; a constant. "" of a NULL client.
 OMBUS_API const char* ombus_client_backend_name(const ombus_client* client) OMBUS_NOEXCEPT;
+// Why OMBUS_BACKEND_AUTO did not take io_uring, with the cure; "" where it did, or was not the
+// choice. The client's.
+OMBUS_API const char* ombus_client_backend_note(const ombus_client* client) OMBUS_NOEXCEPT;
 
 #ifdef __cplusplus
 }

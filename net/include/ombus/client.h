@@ -118,6 +118,8 @@ class OMBUS_API Client {
   virtual uint32_t reconnects() const = 0;
   virtual Status status() const = 0;  // why the connection was last lost, kept when it is back
   virtual const char* backend_name() const = 0;
+  // Why kAuto did not take io_uring, with the cure; empty where it did, or was not the choice.
+  virtual const char* backend_note() const = 0;
 };
 
 }  // namespace ombus
