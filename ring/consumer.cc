@@ -423,8 +423,7 @@ bool Consumer::replaced() const {
       static_cast<uint32_t>(RingState::kReplaced)) {
     return true;
   }
-  const Result<ShmObject> now = ShmObject::Open(cold_->object.name(), ShmObject::Access::kRead);
-  return now.ok() && now->inode() != cold_->object.inode();
+  return cold_->object.LostNameToAnother();
 }
 
 }  // namespace ombus

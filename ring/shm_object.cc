@@ -230,15 +230,23 @@ int ShmObject::OpenAgain(int flags) const {
   const int fd = OpenNamed(name_, flags, 0);
   if (fd < 0) return -1;
   struct stat info = {};
-  if (fstat(fd, &info) == 0 && info.st_dev == device_ && info.st_ino == inode_) return fd;
+  if (fstat(fd, &info) == 0 && IsOf(info)) return fd;
   close(fd);
   return -1;
 }
 
+bool ShmObject::IsOf(const struct stat& info) const {
+  return info.st_dev == device_ && info.st_ino == inode_;
+}
+
 bool ShmObject::OwnsName() const {
-  const int fd = OpenAgain(O_RDONLY);
-  if (fd >= 0) close(fd);
-  return fd >= 0;
+  struct stat info = {};
+  return lstat(path().c_str(), &info) == 0 && IsOf(info);
+}
+
+bool ShmObject::LostNameToAnother() const {
+  struct stat info = {};
+  return lstat(path().c_str(), &info) == 0 && S_ISREG(info.st_mode) && !IsOf(info);
 }
 
 void ShmObject::Unlink() const {

@@ -7,7 +7,7 @@
 #ifndef OMBUS_RING_SHM_OBJECT_H_
 #define OMBUS_RING_SHM_OBJECT_H_
 
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -38,7 +38,6 @@ class ShmObject {
   std::string path() const;                            // as a file, for people
   uint64_t file_bytes() const { return file_bytes_; }  // when opened, or as reserved
   uint64_t page_bytes() const { return page_bytes_; }  // a huge page's on a hugetlbfs
-  uint64_t inode() const { return inode_; }
 
   // The size as it is now. Before the producer's lock is had, others may change it.
   Status ReadSize();
@@ -60,6 +59,8 @@ class ShmObject {
 
   // Whether the name still leads to this object.
   bool OwnsName() const;
+  // Whether it leads to another one. False where it leads nowhere, or to what is no file.
+  bool LostNameToAnother() const;
   void Unlink() const;
 
  private:
@@ -67,6 +68,7 @@ class ShmObject {
   void Unmap();
   // Another description of this object, the caller's to close. -1 if its name does not lead to it.
   int OpenAgain(int flags) const;
+  bool IsOf(const struct stat& info) const;
 
   std::string name_;
   int fd_ = -1;

@@ -72,6 +72,7 @@ Status ShmObject::Map(uint64_t bytes) {
 std::string ShmObject::path() const { return name_; }
 bool ShmObject::OnHugePages() const { return false; }
 bool ShmObject::OwnsName() const { return true; }
+bool ShmObject::LostNameToAnother() const { return false; }
 void ShmObject::Unlink() const { model::world.unlinked = true; }
 
 Result<Geometry> MapRing(ShmObject& object) {

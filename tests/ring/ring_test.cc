@@ -9,6 +9,7 @@
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
 #include "ombus/ring_snapshot.h"
+#include "tests/ring/raw_object.h"
 #include "tests/ring/ring_fixture.h"
 
 namespace ombus {
@@ -407,6 +408,16 @@ TEST_F(RingTest, ATakeoverInTheSameProcessGivesANewObjectAndTellsReadersOnce) {
   ASSERT_EQ(again->Poll(&record), PollResult::kRecord);
   EXPECT_EQ(TextOf(record), "new");
   EXPECT_FALSE(again->replaced());
+}
+
+TEST_F(RingTest, AStreamIsReplacedOnceItsNameLeadsToAnotherObjectAndNotWhereItLeadsNowhere) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  EXPECT_FALSE(consumer->replaced());
+  shm_unlink(name_.str().c_str());
+  EXPECT_FALSE(consumer->replaced());
+  const RawObject another(name_.str(), 1);
+  EXPECT_TRUE(consumer->replaced());
 }
 
 TEST_F(RingTest, AClosedStreamThatKeptItsNameIsResumedInPlace) {

@@ -133,7 +133,7 @@ OMBUS_API uint32_t ombus_consumer_payload_max(const ombus_consumer* consumer) OM
 OMBUS_API uint64_t ombus_consumer_epoch_position(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
 // 1 if a poll will report EPOCH_CHANGED, once what was published before is read. A load.
 OMBUS_API int ombus_consumer_epoch_changed(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
-// 1 if the name leads to another object now: close, and open again. A few system calls.
+// 1 if the name leads to another object now: close, and open again. One system call.
 OMBUS_API int ombus_consumer_replaced(const ombus_consumer* consumer) OMBUS_NOEXCEPT;
 
 // Fills *report in, whose size the caller has set; INVALID_ARGUMENT for a NULL or a wrong size.
