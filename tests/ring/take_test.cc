@@ -51,6 +51,39 @@ TEST_F(TakeTest, ADrainEndsWithItsEpoch) {
   EXPECT_EQ(got, (std::vector<uint64_t>{1, 2, 3, 4, 5}));
 }
 
+// A reader that polls in the middle epoch hears of both takeovers, one that does not of the last:
+// to that one the middle epoch's records come as the first one's. Neither misses any.
+TEST_F(TakeTest, OfTwoTakeoversBetweenTwoPollsTheSecondIsToldAfterAllRecordsOfTheMiddleEpoch) {
+  auto polls_often = MakeConsumer();
+  for (uint64_t i = 1; i <= 3; ++i) Publish(i);
+  ASSERT_EQ(Poll(), PollResult::kRecord);
+  const uint64_t first = consumer_->epoch();
+  TakeOver();
+  for (uint64_t i = 4; i <= 6; ++i) Publish(i);
+  const auto read = [](Consumer& consumer, Record* record, std::vector<uint64_t>* got) {
+    for (;;) {
+      const PollResult result = consumer.Poll(record);
+      if (result == PollResult::kEmpty) return;
+      ASSERT_TRUE(result == PollResult::kRecord || result == PollResult::kEpochChanged);
+      got->push_back(result == PollResult::kRecord ? record->wal_seq : consumer.epoch());
+    }
+  };
+  std::vector<uint64_t> got, got_often;
+  read(*polls_often, &record_, &got_often);
+  const uint64_t middle = polls_often->epoch();
+  TakeOver();
+  const uint64_t last = MakeConsumer()->epoch();
+  ASSERT_TRUE(first != middle && middle != last && first != last);
+  EXPECT_EQ(consumer_->epoch(), first) << "until it is told";
+  EXPECT_TRUE(consumer_->epoch_changed());
+  for (uint64_t i = 7; i <= 8; ++i) Publish(i);
+  read(*consumer_, &record_, &got);
+  EXPECT_EQ(got, (std::vector<uint64_t>{2, 3, 4, 5, 6, last, 7, 8}));
+  EXPECT_EQ(consumer_->epoch_position(), 6u);
+  read(*polls_often, &record_, &got_often);
+  EXPECT_EQ(got_often, (std::vector<uint64_t>{1, 2, 3, middle, 4, 5, 6, last, 7, 8}));
+}
+
 // Releasing answers whoever urges us, and a successor urges, to make us look at the epoch.
 TEST_F(TakeTest, WhoReleasesFirstLearnsOfAnotherEpochAllTheSame) {
   Publish(1);
