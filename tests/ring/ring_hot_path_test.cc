@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -16,18 +19,50 @@
 #include "tests/ring/child_process.h"
 #include "tests/ring/ring_test_name.h"
 
+// Every way to ask for memory ends here, the library's, too.
 namespace {
 uint64_t allocations = 0;
 }  // namespace
 
-void* operator new(size_t size) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// A sanitizer has an allocator of its own, and tells of its use.
+extern "C" int __sanitizer_install_malloc_and_free_hooks(
+    void (*on_malloc)(const volatile void* memory, size_t size),
+    void (*on_free)(const volatile void* memory));
+namespace {
+[[maybe_unused]] const int hooks = __sanitizer_install_malloc_and_free_hooks(
+    [](const volatile void*, size_t) { ++allocations; }, [](const volatile void*) {});
+}  // namespace
+#else
+extern "C" {
+void* __libc_malloc(size_t size);
+void* __libc_calloc(size_t count, size_t size);
+void* __libc_realloc(void* memory, size_t size);
+void* __libc_memalign(size_t alignment, size_t size);
+
+void* malloc(size_t size) noexcept {
   ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) std::abort();
-  return memory;
+  return __libc_malloc(size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void* calloc(size_t count, size_t size) noexcept {
+  ++allocations;
+  return __libc_calloc(count, size);
+}
+void* realloc(void* memory, size_t size) noexcept {
+  ++allocations;
+  return __libc_realloc(memory, size);
+}
+void* aligned_alloc(size_t alignment, size_t size) noexcept {
+  ++allocations;
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** memory, size_t alignment, size_t size) noexcept {
+  ++allocations;
+  *memory = __libc_memalign(alignment, size);
+  return *memory != nullptr ? 0 : ENOMEM;
+}
+}
+#endif
 
 namespace ombus {
 namespace {
@@ -69,8 +104,39 @@ TEST(RingHotPath, AllocatesNothing) {
   EXPECT_EQ(allocations, before);
 }
 
+// Or the test above could not fail.
+TEST(RingHotPath, IsSeenToAllocateHoweverItWouldDoSo) {
+  struct Way {
+    const char* name;
+    void* (*allocate)();
+  };
+  constexpr Way kWays[] = {
+      {"malloc", [] { return malloc(8); }},
+      {"calloc", [] { return calloc(1, 8); }},
+      {"realloc", [] { return realloc(nullptr, 8); }},
+      {"new", [] { return operator new(8); }},
+#ifndef __SANITIZE_THREAD__  // which tells of none that is aligned
+      {"aligned_alloc", [] { return aligned_alloc(64, 64); }},
+      {"posix_memalign",
+       [] {
+         void* memory = nullptr;
+         return posix_memalign(&memory, 64, 64) == 0 ? memory : nullptr;
+       }},
+#endif
+  };
+  for (const Way& way : kWays) {
+    const uint64_t before = allocations;
+    void* memory = way.allocate();
+    __asm__ volatile("" : : "r"(memory) : "memory");  // or it is left out
+    EXPECT_EQ(allocations, before + 1) << way.name;
+    free(memory);
+  }
+}
+
 // Sanitizers make system calls of their own.
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+constexpr int kNoSeccomp = 77;
+
 // From here on the kernel kills this process for any system call but its end.
 bool ForbidSystemCalls() {
   struct sock_filter program[] = {
@@ -85,7 +151,6 @@ bool ForbidSystemCalls() {
 }
 
 TEST(RingHotPath, MakesNoSystemCall) {
-  constexpr int kNoSeccomp = 77;
   RingTestName name;
   ChildProcess child([&](ChildProcess::Parent&) {
     auto producer = Producer::Create({.name = name.str(), .capacity = 64});
@@ -97,6 +162,18 @@ TEST(RingHotPath, MakesNoSystemCall) {
   const int code = child.Wait();
   if (code == kNoSeccomp) GTEST_SKIP() << "this kernel or sandbox allows no seccomp filter";
   EXPECT_EQ(code, 0);
+}
+
+// Or the test above could not fail: mmap, say, which is no allocation that is counted.
+TEST(RingHotPath, WouldEndTheProcessWithASystemCall) {
+  ChildProcess child([&](ChildProcess::Parent&) {
+    if (!ForbidSystemCalls()) return kNoSeccomp;
+    (void)mmap(nullptr, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    _exit(0);
+  });
+  const int code = child.Wait();
+  if (code == kNoSeccomp) GTEST_SKIP() << "this kernel or sandbox allows no seccomp filter";
+  EXPECT_EQ(code, -1 - SIGSYS);
 }
 
 // Of this thread, without the disk.
