@@ -1,8 +1,8 @@
 // Runs a fuzz target without libFuzzer: over the files of a corpus, then over seeded mutations of
-// them, the same ones in every run. What it cannot do is to look for new paths: that is
-// tools/fuzz's.
+// them, the same ones in every run, and then over others, of a seed drawn anew, which is printed.
+// What it cannot do is to look for new paths: that is tools/fuzz's.
 //
-//   frame_fuzz [--mutations N] [--seed N] FOLDER|FILE…
+//   frame_fuzz [--mutations N] [--seed N] [--fresh-mutations N] FOLDER|FILE…
 //
 // An input that ends the process, or takes longer than a minute, is left in ./crash-PROGRAM.
 #include <fcntl.h>
@@ -154,15 +154,35 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
+void RunMutations(const std::vector<Bytes>& corpus, uint64_t count, uint64_t seed) {
+  Mutator mutator(corpus, seed);
+  for (uint64_t i = 0; i < count; ++i) RunOne(mutator.Next());
+}
+
+// Says before what would repeat it: an input may end the process.
+void RunFresh(const std::vector<Bytes>& corpus, uint64_t count) {
+  const uint64_t seed = std::random_device()();
+  std::printf("now with --mutations %llu --seed %llu\n", static_cast<unsigned long long>(count),
+              static_cast<unsigned long long>(seed));
+  std::fflush(stdout);
+  RunMutations(corpus, count, seed);
+}
+
 int Main(int argc, char** argv) {
-  uint64_t mutations = 0, seed = 1;
+  uint64_t mutations = 0, seed = 1, fresh = 0;
   std::vector<std::string> paths;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
-    if ((arg == "--mutations" || arg == "--seed") && i + 1 < argc) {
-      (arg == "--seed" ? seed : mutations) = std::strtoull(argv[++i], nullptr, 10);
+    uint64_t* const number = arg == "--mutations"         ? &mutations
+                             : arg == "--seed"            ? &seed
+                             : arg == "--fresh-mutations" ? &fresh
+                                                          : nullptr;
+    if (number != nullptr && i + 1 < argc) {
+      *number = std::strtoull(argv[++i], nullptr, 10);
     } else if (arg.starts_with("--")) {
-      std::fprintf(stderr, "usage: %s [--mutations N] [--seed N] FOLDER|FILE...\n", argv[0]);
+      std::fprintf(stderr,
+                   "usage: %s [--mutations N] [--seed N] [--fresh-mutations N] FOLDER|FILE...\n",
+                   argv[0]);
       return 2;
     } else {
       paths.emplace_back(arg);
@@ -178,10 +198,10 @@ int Main(int argc, char** argv) {
   const std::vector<Bytes> corpus = ReadCorpus(paths);
   for (const Bytes& input : corpus) RunOne(input);
   RunOne({});
-  Mutator mutator(corpus, seed);
-  for (uint64_t i = 0; i < mutations; ++i) RunOne(mutator.Next());
+  RunMutations(corpus, mutations, seed);
   std::printf("%zu inputs, %llu mutations, seed %llu\n", corpus.size(),
               static_cast<unsigned long long>(mutations), static_cast<unsigned long long>(seed));
+  if (fresh > 0) RunFresh(corpus, fresh);
   return 0;
 }
 
