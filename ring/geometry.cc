@@ -92,7 +92,7 @@ Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
   if (version != kRingVersion) {
     return Status(StatusCode::kVersionMismatch,
                   "attach \"" + name + "\": memory format version " + std::to_string(version) +
-                      ", this program speaks " + std::to_string(kRingVersion) +
+                      ", this program speaks version " + std::to_string(kRingVersion) +
                       "; run the same release of ombus on both sides");
   }
   const Geometry geometry = {.capacity = ReadOnce(header.capacity),

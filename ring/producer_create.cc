@@ -199,9 +199,10 @@ Status CheckOurs(const ShmObject& object) {
                   prefix + "an object that is no ring has that name" + cure);
   }
   if (words[1] == kRingVersion) return Status();
-  return Status(StatusCode::kVersionMismatch,
-                prefix + "a ring of version " + std::to_string(words[1]) +
-                    " has that name, this is version " + std::to_string(kRingVersion) + cure);
+  return Status(StatusCode::kVersionMismatch, prefix + "a ring of memory format version " +
+                                                  std::to_string(words[1]) +
+                                                  " has that name, this program speaks version " +
+                                                  std::to_string(kRingVersion) + cure);
 }
 
 // An object whose lock is ours. True: it is ready, its head is in *head. False: it was moved out of

@@ -143,15 +143,20 @@ TEST_F(RingHostileTest, TruncatedAndHalfCreatedRingsAreCorruptAndAProducerReplac
   EXPECT_TRUE(OpenStatus().ok());
 }
 
-TEST_F(RingHostileTest, AnotherVersionIsSaidToBeOne) {
+TEST_F(RingHostileTest, AnotherVersionIsSaidToBeOneWithBothNumbersAndLeftAlone) {
   MakeProducer({.unlink_on_close = false});
-  RawObject(name_.str()).header().version = 1;
-  EXPECT_EQ(OpenStatus().code(), StatusCode::kVersionMismatch);
-  EXPECT_THAT(OpenStatus().message(), HasSubstr("version 1"));
-  // Whose producer may be alive: it would hold no lock that we know of.
-  const Status refused = Producer::Create({.name = name_.str()}).status();
-  EXPECT_EQ(refused.code(), StatusCode::kVersionMismatch);
-  EXPECT_EQ(RawObject(name_.str()).header().version, 1u);
+  for (const uint32_t version : {kRingVersion - 1, uint32_t{1}, kRingVersion + 1}) {
+    RawObject(name_.str()).header().version = version;
+    // To a producer, too: that of the other version may be alive, and hold no lock that we know of.
+    for (const Status& refused : {OpenStatus(), ReadRingSnapshot(name_.str()).status(),
+                                  Producer::Create({.name = name_.str()}).status()}) {
+      EXPECT_EQ(refused.code(), StatusCode::kVersionMismatch);
+      EXPECT_THAT(refused.message(), HasSubstr("version " + std::to_string(version)));
+      EXPECT_THAT(refused.message(),
+                  HasSubstr("this program speaks version " + std::to_string(kRingVersion)));
+    }
+    EXPECT_EQ(RawObject(name_.str()).header().version, version);
+  }
 }
 
 TEST_F(RingHostileTest, GeometryThatDoesNotFitTheFileIsCorrupt) {
