@@ -19,22 +19,25 @@ namespace {
 constexpr CommandText kText = {
     "bench", "--mode MODE [--flag value]...",
     "Measures this host; sequence, size, first and last bytes of each record are checked.\n"
-    "  shm        publish and poll in one thread (--shm-batch: publish N, drain N)\n"
-    "  shm-mixed  the same with an order flow's sizes\n"
-    "  pub, poll  one half alone\n"
-    "  c-api      libombus' C calls, one thread, against inline C++ and a classic ring\n"
-    "  ipc        producer and consumer in two processes\n"
-    "  limits     the ring against bare cache lines and against a classic ring, as ratios\n"
-    "  tcp        server and client in two processes, --clients of them\n"
-    "  relay      producer, ring, relay, --clients over TCP, lossless\n"
-    "  fanout     a server on each back end against bare sends and the usual poll server,\n"
-    "             each of --sweep-clients with each of --windows\n"
-    "  latency    records at --rate to --clients, from when each was due, against a send for each\n"
+    "  shm           publish and poll in one thread (--shm-batch: publish N, drain N)\n"
+    "  shm-mixed     the same with an order flow's sizes\n"
+    "  pub, poll     one half alone\n"
+    "  c-api         libombus' C calls, one thread, against inline C++ and a classic ring\n"
+    "  ipc           producer and consumer in two processes\n"
+    "  limits        the ring against bare cache lines and against a classic ring, as ratios\n"
+    "  tcp           server and client in two processes, --clients of them\n"
+    "  relay         producer, ring, relay, --clients over TCP, lossless\n"
+    "  fanout        a server on each back end against bare sends and the usual poll server,\n"
+    "                each of --sweep-clients with each of --windows\n"
+    "  latency       records at --rate to --clients, from when each was due, against a send for\n"
+    "                each\n"
     "  slow-clients  what clients that do not read, --stalled of them, cost the others\n"
-    "  rtt        busy ping-pong through server and client, against bare send and recv\n"
-    "  both       shm and tcp\n"
-    "Figures are the median of --runs, with minimum and maximum. Processes are placed on --cpus\n"
-    "in turn: first cpu the producer (and in relay mode the clients), second cpu the other side."};
+    "  rtt           busy ping-pong through server and client, against bare send and recv; feeds:\n"
+    "                there and back over a connection each\n"
+    "  both          shm and tcp\n"
+    "Flags of which a mode has no use are ignored. Figures are the median of --runs, with\n"
+    "minimum and maximum. Processes are placed on --cpus in turn: first cpu the producer (and in\n"
+    "relay mode the clients), second cpu the other side."};
 
 struct Options {
   BenchOptions bench;

@@ -69,6 +69,12 @@ TEST_F(RingProfileTest, PrefetchAheadSlotsCountsMoreThanTheProfile) {
   }
 }
 
+TEST_F(RingProfileTest, APublishPrefetchesNoFurtherAheadThanAnEighthOfTheRing) {
+  EXPECT_EQ(SlotsAhead({.capacity = 64, .prefetch_ahead_slots = 9}), 8);
+  EXPECT_EQ(SlotsAhead({.capacity = 32}), 4);
+  EXPECT_EQ(SlotsAhead({.capacity = 4}), 0);
+}
+
 // It is within what it knows from head to be published, that a reader sees damage at once.
 TEST_F(RingProfileTest, AReaderForLatencyLooksAtHeadSoonHoweverOftenItFoundNothingMoreThere) {
   EXPECT_EQ(OfDamageAfterSingleRecords(RingProfile::kLatency), PollResult::kCorrupt);
