@@ -8,7 +8,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
+#include <cstdio>
 #include <fstream>
 #include <utility>
 
@@ -26,10 +29,21 @@ uint64_t UpTo(uint64_t multiple, uint64_t bytes) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
+constexpr char kShmFolder[] = "/dev/shm";
+
 // No symbolic link, and no waiting where it is a pipe.
 int OpenNamed(const std::string& name, int flags, mode_t mode) {
   if (!RingNameIsPath(name)) return shm_open(name.c_str(), flags | O_NONBLOCK, mode);
   return open(name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+// What the name leads to, without following it. Allocates nothing: a producer that closes must not
+// fail for want of memory.
+bool StatNamed(const std::string& name, struct stat* info) {
+  if (RingNameIsPath(name)) return lstat(name.c_str(), info) == 0;
+  std::array<char, sizeof kShmFolder + NAME_MAX> path;  // shm_open took no longer name
+  const int size = std::snprintf(path.data(), path.size(), "%s%s", kShmFolder, name.c_str());
+  return size > 0 && static_cast<size_t>(size) < path.size() && lstat(path.data(), info) == 0;
 }
 
 // A file that a disk is behind is no memory: its pages are written out again and again.
@@ -56,7 +70,7 @@ Status NoRoom(const std::string& name, int fd, uint64_t bytes) {
   if (fstatfs(fd, &fs) == 0) {
     available = std::to_string(uint64_t{fs.f_bavail} * static_cast<uint64_t>(fs.f_bsize));
   }
-  const std::string place = RingNameIsPath(name) ? name.substr(0, name.rfind('/')) : "/dev/shm";
+  const std::string place = RingNameIsPath(name) ? name.substr(0, name.rfind('/')) : kShmFolder;
   return Status(StatusCode::kResourceExhausted,
                 "posix_fallocate \"" + name + "\": ENOSPC; needs " + std::to_string(bytes) +
                     " bytes, " + place + " has " + available +
@@ -241,12 +255,12 @@ bool ShmObject::IsOf(const struct stat& info) const {
 
 bool ShmObject::OwnsName() const {
   struct stat info = {};
-  return lstat(path().c_str(), &info) == 0 && IsOf(info);
+  return StatNamed(name_, &info) && IsOf(info);
 }
 
 bool ShmObject::LostNameToAnother() const {
   struct stat info = {};
-  return lstat(path().c_str(), &info) == 0 && S_ISREG(info.st_mode) && !IsOf(info);
+  return StatNamed(name_, &info) && S_ISREG(info.st_mode) && !IsOf(info);
 }
 
 void ShmObject::Unlink() const {
@@ -257,7 +271,7 @@ void ShmObject::Unlink() const {
   }
 }
 
-std::string ShmObject::path() const { return RingNameIsPath(name_) ? name_ : "/dev/shm" + name_; }
+std::string ShmObject::path() const { return RingNameIsPath(name_) ? name_ : kShmFolder + name_; }
 
 bool ShmObject::OnHugePages() const {
   return page_bytes_ > static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
