@@ -44,7 +44,7 @@ constexpr Kept kKept[] = {
      "for callers of replaced()"},
     {"ring/consumer.cc", "line_->pid.store(static_cast<uint32_t>(getpid()), ", 0,
      "for callers of live_consumers()"},
-    {"ring/producer.cc", "if (!LineHoldsBack(line.control.load(std::memory_order_acquire)))", 1,
+    {"ring/producer.cc", "if (!LineHoldsBack(line.control.load(std::memory_order_acquire)))", 0,
      "the same"},
     {"ring/producer.cc", "if (line.pid.load(std::memory_order_acquire) != 0) ++live", 0,
      "the same"},
@@ -58,7 +58,7 @@ struct Check {
 };
 constexpr std::string_view kInline = "ring/include/ombus/consumer_inline.h";
 constexpr std::string_view kConsumer = "ring/consumer.cc";
-constexpr std::string_view kProducer = "ring/producer.cc";
+constexpr std::string_view kRoom = "ring/producer_room.cc";
 constexpr std::string_view kCreation = "ring/producer_create.cc";
 constexpr std::string_view kWake = "ring/wake.cc";
 constexpr Check kChecks[] = {
@@ -78,9 +78,9 @@ constexpr Check kChecks[] = {
      Change::kBlind},
     {kConsumer, "if (line_->control.load(std::memory_order_relaxed) != live_) return",
      Change::kBlind, 1},
-    {kProducer, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
-    {kProducer, "if (line.control.compare_exchange_strong(control, evicted,", Change::kForced},
-    {kProducer, "(void)line.control.compare_exchange_strong(control, generation", Change::kForced},
+    {kRoom, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
+    {kRoom, "if (line.control.compare_exchange_strong(control, evicted,", Change::kForced},
+    {kRoom, "(void)line.control.compare_exchange_strong(control, generation", Change::kForced},
     {kConsumer, "(void)line_->control.compare_exchange_strong(urged, live_,", Change::kForced},
     {kCreation, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
     {kCreation, "!line.control.compare_exchange_strong(control, (control", Change::kForced},

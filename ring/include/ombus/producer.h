@@ -163,6 +163,7 @@ class OMBUS_API Producer {
   PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);
   uint64_t MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
   uint64_t MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
+  PublishResult LookForRoom();
   PublishResult FindRoomSlow();
   PublishResult WaitForRoomSlow(uint64_t timeout_ns);
   void BackOff(uint32_t round, uint64_t waited_ns);

@@ -1,5 +1,5 @@
 // The inline half of Producer: what runs for every record. No system call, no allocation, no clock,
-// no fence; the …Slow halves are in ring/producer.cc. Include ombus/producer.h.
+// no fence; the …Slow halves are in ring/producer*.cc. Include ombus/producer.h.
 #ifndef OMBUS_PRODUCER_INLINE_H_
 #define OMBUS_PRODUCER_INLINE_H_
 
