@@ -33,7 +33,9 @@ void BasicServer<B>::RegisterLog() {
   const auto memory = table_.log().memory();
   const Status both = backend_->RegisterMemory(memory);
   if (!both.ok() && backend_->RegisterMemory(memory.first(memory.size() / 2)).ok()) {
-    Note(both.message() + "; half of it is registered: only what crosses the log's end is plain");
+    Note(both.message() +
+         "; one of its two mappings is registered, which leaves plain only what "
+         "crosses the log's end");
   }
   TellNote();
 }

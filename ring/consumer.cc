@@ -54,12 +54,17 @@ Status LineTaken(const std::string& name, uint32_t index, uint32_t pid) {
 
 // All lines but the first of a slot whose payload is that long: checking a payload waits for each
 // of its lines, where most readers do not.
-void PrefetchRest(const SlotHeader* slot, size_t payload_bytes) {
-  const auto* bytes = reinterpret_cast<const std::byte*>(slot);
+void PrefetchRest(const std::byte* bytes, size_t payload_bytes) {
   const size_t end = kSlotHeaderBytes + payload_bytes;
   for (size_t at = slot_access::kCacheLineBytes; at < end; at += slot_access::kCacheLineBytes) {
     __builtin_prefetch(bytes + at);
   }
+}
+
+// Slots.
+uint64_t FetchAheadOf(const Geometry& geometry) {
+  constexpr uint32_t kSlots = 16;
+  return std::min(kSlots, geometry.capacity / slot_access::kPrefetchShareOfLap);
 }
 
 }  // namespace
@@ -109,13 +114,11 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
     : slots_(cold->object.memory() + cold->geometry.slots_offset()),
       mask_(cold->geometry.capacity - 1),
       slot_size_(cold->geometry.slot_size),
-      fetch_ahead_bytes_(
-          std::min(kConsumerPrefetchSlots,
-                   uint64_t{cold->geometry.capacity / slot_access::kPrefetchShareOfLap}) *
-          cold->geometry.slot_size),
+      fetch_ahead_bytes_(FetchAheadOf(cold->geometry) * cold->geometry.slot_size),
       line_(cold->line(index)),
       header_(cold->object.header()),
       seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
+      fetch_ahead_slots_(FetchAheadOf(cold->geometry)),
       payload_max_(cold->geometry.payload_max()),
       index_(index),
       reject_reorder_(options.reject_reorder ||
@@ -194,7 +197,7 @@ void Consumer::MoveTo(uint64_t position) {
 
 void Consumer::SetBound(uint64_t bound) {
   bound_ = bound;
-  fetch_end_ = bound - kConsumerPrefetchSlots;
+  fetch_end_ = bound - fetch_ahead_slots_;
 }
 
 // How far Take may go. It does not tell the last sequence from the one before the expected one.
@@ -219,7 +222,7 @@ uint64_t Consumer::RunAhead(uint64_t position) {
   // At the live edge: leave the producer's head alone for a while. Else look again at the end.
   look_at_ = ahead == 1 ? position + cold_->looks_before_head : bound;
   if (!known) return bound;
-  const uint64_t fetched = std::min(ahead, kConsumerPrefetchSlots + 1);
+  const uint64_t fetched = std::min(ahead, fetch_ahead_slots_ + 1);
   for (uint64_t i = 1; i < fetched; ++i) __builtin_prefetch(SlotAt(position + i));
   return bound;
 }
@@ -240,7 +243,8 @@ bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) c
   if (slot_access::MetaLength(meta) > payload_max_) return false;
   if (seal_ == nullptr) return true;
   if (static_cast<int64_t>(tail_ - fetch_end_) < 0) {
-    PrefetchRest(SlotAt(tail_ + kConsumerPrefetchSlots), slot_access::MetaLength(meta));
+    const auto* slot = static_cast<const std::byte*>(payload) - kSlotHeaderBytes;
+    PrefetchRest(slot + fetch_ahead_bytes_, slot_access::MetaLength(meta));
   }
   const uint32_t crc = seal_(wal_seq, meta & 0xFFFFFFFF, payload, slot_access::MetaLength(meta));
   const bool holds = crc == slot_access::MetaCrc(meta);

@@ -1,6 +1,7 @@
 // Limits in one thread: what a record costs in instructions, all lines being at hand.
 #include <cstring>
 #include <memory>
+#include <string>
 
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
@@ -34,7 +35,7 @@ Result<Slice> Bare(const BenchOptions& options) {
 
 // A yardstick that publishes and polls.
 template <uint16_t kSize, typename Ring>
-Result<Slice> PublishAndPoll(const BenchOptions& options, Ring* ring) {
+Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who, Ring* ring) {
   const LimitsPayload payload;
   LimitsReader reader;
   Record record;
@@ -45,7 +46,7 @@ Result<Slice> PublishAndPoll(const BenchOptions& options, Ring* ring) {
     if (ring->Poll(&record)) reader.Take(record);
   }
   const uint64_t ns = NowNs() - start;
-  if (Status lost = Verdict(reader, "a yardstick", options.shm_iters); !lost.ok()) return lost;
+  if (Status lost = Verdict(reader, who, options.shm_iters); !lost.ok()) return lost;
   return SliceOf(ns, options.shm_iters, reader.sum());
 }
 
@@ -55,7 +56,7 @@ Result<Slice> Least(const BenchOptions& options) {
   const RingShape shape;
   SharedMemory shared(shape.bytes());
   LeastRing<kPrefetch> ring(shared.memory(), shape);
-  return PublishAndPoll<kSize>(options, &ring);
+  return PublishAndPoll<kSize>(options, "least", &ring);
 }
 
 template <uint16_t kSize>
@@ -65,7 +66,7 @@ Result<Slice> Classic(const BenchOptions& options) {
   SharedMemory shared(shape.bytes());
   ClassicRing ring(shared.memory(), shape);
   ring.Join();
-  return PublishAndPoll<kSize>(options, &ring);
+  return PublishAndPoll<kSize>(options, "classic", &ring);
 }
 
 struct Ends {

@@ -26,6 +26,26 @@ class TakeTest : public RingFixture {
   Record record_;
 };
 
+TEST_F(TakeTest, WhatReturnsNoRecordLeavesTheCallersAsItWas) {
+  Publish(7);
+  ASSERT_EQ(Poll(), PollResult::kRecord);
+  const void* const payload = record_.payload;
+  EXPECT_EQ(Poll(), PollResult::kEmpty);
+  EXPECT_EQ(record_.wal_seq, 7u);
+  EXPECT_EQ(record_.payload, payload);
+  TakeOver();
+  EXPECT_EQ(Poll(), PollResult::kEpochChanged);
+  EXPECT_EQ(record_.wal_seq, 7u);
+  std::array<Record, 3> records;
+  records.fill({.wal_seq = 99});
+  EXPECT_EQ(consumer_->PollBatch(records).count, 0u);
+  EXPECT_EQ(records[0].wal_seq, 99u);
+  Publish(8);
+  EXPECT_EQ(consumer_->PollBatch(records).count, 1u);
+  EXPECT_EQ(records[0].wal_seq, 8u);
+  EXPECT_EQ(records[1].wal_seq, 99u);
+}
+
 TEST_F(TakeTest, ABatchEndsWithItsEpoch) {
   for (uint64_t i = 1; i <= 3; ++i) Publish(i);
   TakeOver();

@@ -44,7 +44,8 @@ typedef struct ombus_producer_options {
   uint32_t unlink_on_close;       // 1: closing removes the name; 1
   uint32_t reject_reorder;        // 1: all consumers report REORDER, asked or not; 0
   uint32_t profile;               // an OMBUS_PROFILE_…; THROUGHPUT
-  uint32_t prefetch_ahead_slots;  // prefetched for writing, 0…64; OMBUS_PREFETCH_BY_PROFILE
+  uint32_t prefetch_ahead_slots;  // prefetched for writing, 0…64, at most an eighth of the ring;
+                                  // OMBUS_PREFETCH_BY_PROFILE
   uint32_t huge_pages;            // 1: the ring in pages of 2 MiB; 0
   uint32_t lock_memory;           // 1: never swapped out; 0
   int32_t numa_node;              // where its pages lie; -1: where they are

@@ -81,7 +81,8 @@ class OMBUS_API Consumer {
   Consumer(const Consumer&) = delete;
   Consumer& operator=(const Consumer&) = delete;
 
-  // One record, or why not. A few nanoseconds; see ConsumerOptions::profile.
+  // One record, or why not; *record is set where there is one. A few nanoseconds; see
+  // ConsumerOptions::profile.
   PollResult Poll(Record* record);
 
   // Copies the next record's payload to `to` (room for payload_max() bytes), where record->payload
@@ -156,8 +157,8 @@ class OMBUS_API Consumer {
   bool TakeFrom(const SlotHeader* slot, uint64_t position, Record* record);
   bool Take(Record* record);
   bool InSequence(const Record& record) const;
-  template <auto kHalf>
-  auto TakenBy(Record* record);
+  PollResult PolledSlowly(Record* record);
+  bool TakenMore(Record* record);
   PollResult Classified(Record* record);
   bool TakeNext(BatchResult* batch, Record* record);
   void ReleaseWhenDue();
@@ -196,10 +197,10 @@ class OMBUS_API Consumer {
   const std::byte* slots_ = nullptr;
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;
-  uint32_t plain_size_end_ = 0;  // a payload as large as that needs a closer look
-  uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
-  uint64_t fetch_end_ = 0;       // below it, the record kConsumerPrefetchSlots ahead is published
-  uint64_t fetch_ahead_bytes_ = 0;  // from a slot to that one's, but at the end of a lap
+  uint32_t plain_size_end_ = 0;     // a payload as large as that needs a closer look
+  uint32_t short_size_end_ = 0;     // the same, or is not all in the first line
+  uint64_t fetch_end_ = 0;          // below it, the record fetch_ahead_slots_ ahead is published
+  uint64_t fetch_ahead_bytes_ = 0;  // to that one's slot, but at the end of a lap
   uint64_t wal_seq_offset_ = 0;     // the expected sequence less tail_: the same while all is well
   ConsumerLine* line_ = nullptr;
   uint64_t live_ = 0;  // our line's control as long as all is well
@@ -211,7 +212,8 @@ class OMBUS_API Consumer {
   uint64_t behind_ = 0;       // the expected sequence less the last one; 1 unless that was late
   uint64_t epoch_ = 0;
   RingHeader* header_ = nullptr;
-  Seal seal_ = nullptr;         // null: records are not sealed
+  Seal seal_ = nullptr;  // null: records are not sealed
+  uint64_t fetch_ahead_slots_ = 0;
   uint32_t release_every_ = 1;  // records
   uint32_t payload_max_ = 0;
   uint32_t index_ = 0;

@@ -8,9 +8,6 @@
 
 namespace ombus {
 
-// Records whose lines are fetched ahead of the one being read.
-inline constexpr uint64_t kConsumerPrefetchSlots = 16;
-
 // Whether a poll that ended so returned a record.
 inline constexpr bool IsRecord(PollResult result) {
   return result == PollResult::kRecord || result == PollResult::kGap ||
@@ -87,12 +84,18 @@ inline __attribute__((always_inline)) bool Consumer::InSequence(const Record& re
 
 // The slow halves get a record of their own: the caller's, whose address is then never given away,
 // can stay in registers.
-template <auto kHalf>
-inline __attribute__((always_inline)) auto Consumer::TakenBy(Record* record) {
+inline __attribute__((always_inline)) PollResult Consumer::PolledSlowly(Record* record) {
   Record own;
-  const auto result = (this->*kHalf)(&own);
-  *record = own;
+  const PollResult result = PollSlow(&own);
+  if (IsRecord(result)) *record = own;
   return result;
+}
+
+inline __attribute__((always_inline)) bool Consumer::TakenMore(Record* record) {
+  Record own;
+  const bool taken = TakeMore(&own);
+  if (taken) *record = own;
+  return taken;
 }
 
 inline __attribute__((always_inline)) PollResult Consumer::Classified(Record* record) {
@@ -105,7 +108,7 @@ inline __attribute__((always_inline)) PollResult Consumer::Classified(Record* re
 inline PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
-    return TakenBy<&Consumer::PollSlow>(record);
+    return PolledSlowly(record);
   if (!InSequence(*record)) [[unlikely]]
     return Classified(record);
   return PollResult::kRecord;
@@ -160,10 +163,10 @@ inline __attribute__((always_inline)) bool Consumer::TakeNext(BatchResult* batch
     return true;
   }
   if (batch->count == 0) {
-    batch->end = TakenBy<&Consumer::PollSlow>(record);
+    batch->end = PolledSlowly(record);
     return IsRecord(batch->end);
   }
-  if (TakenBy<&Consumer::TakeMore>(record)) return true;
+  if (TakenMore(record)) return true;
   batch->end = AfterBatch();
   return false;
 }

@@ -20,9 +20,9 @@ inline constexpr size_t kCacheLineBytes = 64;
 // Bytes of payload that share the first line with the slot's header.
 inline constexpr size_t kFirstLinePayloadBytes = kCacheLineBytes - kSlotHeaderBytes;
 // What is prefetched is so many bytes further on, whether a lap ends before or not: finding out
-// took four instructions for each record. The last slots of a lap prefetch what is behind the ring,
-// which does nothing, and the first ones are not prefetched: of a small ring not more than that
-// share.
+// took four instructions for each record. So the first slots of a lap are not prefetched, of a
+// small ring not more than that share, and for as many records what is fetched lies behind the
+// ring: nothing, or some lines of another object that is mapped there.
 inline constexpr uint32_t kPrefetchShareOfLap = 8;
 // From here up the libc's memcpy is worth its call.
 inline constexpr size_t kInlineCopyBytesMax = 512;
