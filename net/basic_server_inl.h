@@ -34,8 +34,7 @@ void BasicServer<B>::RegisterLog() {
   const Status both = backend_->RegisterMemory(memory);
   if (!both.ok() && backend_->RegisterMemory(memory.first(memory.size() / 2)).ok()) {
     Note(both.message() +
-         "; one of its two mappings is registered, which leaves plain only what "
-         "crosses the log's end");
+         "; one of its mappings is registered: only what crosses the log's end is plain");
   }
   TellNote();
 }
