@@ -109,12 +109,13 @@ TEST(RingHotPath, IsSeenToAllocateHoweverItWouldDoSo) {
   struct Way {
     const char* name;
     void* (*allocate)();
+    void (*release)(void*) = free;
   };
   constexpr Way kWays[] = {
       {"malloc", [] { return malloc(8); }},
       {"calloc", [] { return calloc(1, 8); }},
       {"realloc", [] { return realloc(nullptr, 8); }},
-      {"new", [] { return operator new(8); }},
+      {"new", [] { return operator new(8); }, [](void* memory) { operator delete(memory); }},
 #ifndef __SANITIZE_THREAD__  // which tells of none that is aligned
       {"aligned_alloc", [] { return aligned_alloc(64, 64); }},
       {"posix_memalign",
@@ -129,7 +130,7 @@ TEST(RingHotPath, IsSeenToAllocateHoweverItWouldDoSo) {
     void* memory = way.allocate();
     __asm__ volatile("" : : "r"(memory) : "memory");  // or it is left out
     EXPECT_EQ(allocations, before + 1) << way.name;
-    free(memory);
+    way.release(memory);
   }
 }
 
