@@ -51,6 +51,9 @@ double Best(const Workload& workload, const Standings& all, Role role, size_t me
   return best;
 }
 
+// Whether a contender's ratios to the yardsticks are shown.
+bool IsCompared(Role role) { return role == Role::kOmbus || role == Role::kLeast; }
+
 // One contender against the others of its runs, for one metric.
 struct Comparison {
   Figure ns;
@@ -96,7 +99,7 @@ std::string Judged(const Figure& figure, double limit, bool at_most, int decimal
 void AddRow(const Workload& workload, size_t contender, const Comparison& c, Table* table) {
   const Role role = workload.contenders[contender].role;
   std::string bare, classic, baseline;
-  if (role == Role::kOmbus || role == Role::kLeast) {
+  if (IsCompared(role)) {
     bare = Judged(c.bare_ratio, c.target.bare_at_most, true, 2);
     classic = Judged(c.classic_ratio, c.target.classic_at_least, false, 2);
     baseline = c.target.extra_ns_at_most > 0
@@ -148,7 +151,7 @@ void PrintJson(const Workload& workload, const Standings& all) {
       object.Add("figure", compared.ns.name).Add("spoiled_slices", all[c].spoiled);
       AddFigure({"ns", compared.ns.values}, &object);
       AddFigure(all[c].round_trip, &object);
-      if (contender.role == Role::kOmbus || contender.role == Role::kLeast) {
+      if (IsCompared(contender.role)) {
         for (const Figure* figure : {&compared.bare_ratio, &compared.classic_ratio,
                                      &compared.baseline_ratio, &compared.extra_ns}) {
           AddFigure(*figure, &object);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 
 #include "ombus/consumer.h"
@@ -91,19 +92,39 @@ std::array<Record, kBatch> BatchAt(uint64_t wal_seq, const LimitsPayload& payloa
 // The loops keep to locals: what a contender's code may have changed in memory is loaded again and
 // again otherwise, and would count as the ring's.
 
-Status ReadClassic(const Setting& s, ClassicRing* ring) {
+// Record by record, of either yardstick.
+template <typename Ring>
+Status ReadSingles(const Setting& s, const std::string& who, Ring* ring) {
   const uint64_t count = s.count();
-  const bool singles = s.batch == 1;
   LimitsReader reader;
   Record record;
   Spin spin;
-  while (singles && reader.records() < count) {
+  while (reader.records() < count) {
     if (ring->Poll(&record)) {
       reader.Take(record);
     } else {
       spin.Once();
     }
   }
+  return Verdict(reader, who, count);
+}
+
+template <typename Size, typename Ring>
+Status WriteSingles(const Setting& s, Size size, Ring* ring) {
+  const LimitsPayload payload;
+  const uint64_t count = s.count();
+  Spin spin;
+  for (uint64_t i = 0; i < count; ++i) {
+    while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
+  }
+  return {};
+}
+
+Status ReadClassic(const Setting& s, ClassicRing* ring) {
+  if (s.batch == 1) return ReadSingles(s, "classic", ring);
+  const uint64_t count = s.count();
+  LimitsReader reader;
+  Spin spin;
   while (reader.records() < count) {
     if (ring->Drain(kDrainMax, [&](const Record& got) { reader.Take(got); }) == 0) spin.Once();
   }
@@ -112,15 +133,11 @@ Status ReadClassic(const Setting& s, ClassicRing* ring) {
 
 template <typename Size>
 Status WriteClassic(const Setting& s, Size size, ClassicRing* ring) {
+  if (s.batch == 1) return WriteSingles(s, size, ring);
   const LimitsPayload payload;
   const uint64_t count = s.count();
-  const bool singles = s.batch == 1;
   Spin spin;
-  uint64_t i = 0;
-  for (; singles && i < count; ++i) {
-    while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
-  }
-  for (; i < count; i += kBatch) {
+  for (uint64_t i = 0; i < count; i += kBatch) {
     const auto records = BatchAt(i, payload, size);
     for (size_t done = 0; done < kBatch;) {
       const size_t now = ring->PublishBatch(std::span<const Record>(records).subspan(done));
@@ -145,42 +162,15 @@ Result<Slice> Classic(const Setting& s) {
        [&] { return WithSize(s.size, [&](auto size) { return WriteClassic(s, size, &ring); }); }});
 }
 
-template <bool kPrefetch, typename Size>
-Status WriteLeast(const Setting& s, Size size, LeastRing<kPrefetch>* ring) {
-  const LimitsPayload payload;
-  const uint64_t count = s.count();
-  Spin spin;
-  for (uint64_t i = 0; i < count; ++i) {
-    while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
-  }
-  return {};
-}
-
-template <bool kPrefetch>
-Status ReadLeast(const Setting& s, LeastRing<kPrefetch>* ring) {
-  const uint64_t count = s.count();
-  LimitsReader reader;
-  Record record;
-  Spin spin;
-  while (reader.records() < count) {
-    if (ring->Poll(&record)) {
-      reader.Take(record);
-    } else {
-      spin.Once();
-    }
-  }
-  return Verdict(reader, "least", count);
-}
-
-// Record by record.
 template <bool kPrefetch>
 Result<Slice> Least(const Setting& s) {
   const RingShape shape = s.shape();
   SharedMemory shared(shape.bytes());
   LeastRing<kPrefetch> ring(shared.memory(), shape);
   return SliceOfPair(
-      s, {[] { return Status(); }, [&] { return ReadLeast(s, &ring); },
-          [&] { return WithSize(s.size, [&](auto size) { return WriteLeast(s, size, &ring); }); }});
+      s,
+      {[] { return Status(); }, [&] { return ReadSingles(s, "least", &ring); },
+       [&] { return WithSize(s.size, [&](auto size) { return WriteSingles(s, size, &ring); }); }});
 }
 
 Status ReadOmbus(const Setting& s, Consumer* consumer) {

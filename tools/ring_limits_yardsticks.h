@@ -75,6 +75,15 @@ inline void PrefetchForWrite(const SlotHeader* slot, size_t size) {
   }
 }
 
+// The record of that position, if its seq says that it is there.
+inline bool ReadSlot(const SlotHeader* slot, uint64_t position, Record* record) {
+  if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;
+  const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
+  *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
+             static_cast<uint16_t>(slot_access::MetaLength(meta)), slot_access::MetaType(meta), 0};
+  return true;
+}
+
 class BareLines {
  public:
   static constexpr uint64_t kChunkSlots = 64;
@@ -169,13 +178,8 @@ class LeastRing {
       read_->store(position, std::memory_order_release);
       release_at_ = position + kReleaseEvery;
     }
-    const SlotHeader* slot = SlotAt(position);
-    if (slot->seq.load(std::memory_order_acquire) != position + 1) [[unlikely]]
+    if (!ReadSlot(SlotAt(position), position, record)) [[unlikely]]
       return false;
-    const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-    *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
-               static_cast<uint16_t>(slot_access::MetaLength(meta)), slot_access::MetaType(meta),
-               0};
     tail_ = position + 1;
     return true;
   }
@@ -263,12 +267,7 @@ class ClassicRing {
   }
 
   bool Take(Record* record) {
-    const SlotHeader* slot = SlotAt(tail_);
-    if (slot->seq.load(std::memory_order_acquire) != tail_ + 1) return false;
-    const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-    *record = {slot_access::LoadWord(&slot->wal_seq), slot_access::Payload(slot),
-               static_cast<uint16_t>(slot_access::MetaLength(meta)), slot_access::MetaType(meta),
-               0};
+    if (!ReadSlot(SlotAt(tail_), tail_, record)) return false;
     ++tail_;
     return true;
   }
