@@ -70,14 +70,14 @@ Result<Slice> Bare(const Setting& s) {
   return SliceOfPair(s, {[] { return Status(); },
                          [&] {
                            return WithSize(s.size, [&](auto size) {
-                             const uint64_t sum = lines.LoadAll(s.count(), size);
+                             const uint64_t sum = BareLines::LoadAll(lines, s.count(), size);
                              return sum == 0 ? Status(StatusCode::kCorrupt, "nothing read")
                                              : Status();
                            });
                          },
                          [&] {
                            return WithSize(s.size, [&](auto size) {
-                             lines.StoreAll<kPrefetch>(s.count(), payload.data(), size);
+                             BareLines::StoreAll<kPrefetch>(lines, s.count(), payload.data(), size);
                              return Status();
                            });
                          }});

@@ -100,7 +100,8 @@ class BareLines {
   }
 
   template <bool kPrefetch>
-  void Store(uint64_t position, const void* payload, uint16_t size) const {
+  __attribute__((always_inline)) void Store(uint64_t position, const void* payload,
+                                            uint16_t size) const {
     if (kPrefetch) PrefetchForWrite(SlotAt(position + kPrefetchAheadSlots), size);
     SlotHeader* slot = SlotAt(position);
     slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
@@ -109,31 +110,37 @@ class BareLines {
     slot->seq.store(position + 1, std::memory_order_relaxed);
   }
 
-  uint64_t Load(uint64_t position, uint16_t size) const {
+  __attribute__((always_inline)) uint64_t Load(uint64_t position, uint16_t size) const {
     const SlotHeader* slot = SlotAt(position);
     return slot->seq.load(std::memory_order_relaxed) + slot->wal_seq +
            TouchPayload(slot_access::Payload(slot), size);
   }
 
-  template <bool kPrefetch>
-  void StoreAll(uint64_t count, const void* payload, uint16_t size) const {
+  // Both loops are functions by themselves, on a copy: how fast they are must depend neither on
+  // what is compiled beside them nor on what else the object's address was given to.
+  template <bool kPrefetch, typename Size>
+  __attribute__((noinline)) static void StoreAll(BareLines lines, uint64_t count,
+                                                 const void* payload, Size size) {
     for (uint64_t at = 0; at < count;) {
       Spin spin;
-      while (at + kChunkSlots > read_->load(std::memory_order_acquire) + mask_ + 1) spin.Once();
+      while (at + kChunkSlots > lines.read_->load(std::memory_order_acquire) + lines.mask_ + 1) {
+        spin.Once();
+      }
       const uint64_t end = at + kChunkSlots < count ? at + kChunkSlots : count;
-      for (; at < end; ++at) Store<kPrefetch>(at, payload, size);
-      written_->store(at, std::memory_order_release);
+      for (; at < end; ++at) lines.Store<kPrefetch>(at, payload, size);
+      lines.written_->store(at, std::memory_order_release);
     }
   }
 
-  uint64_t LoadAll(uint64_t count, uint16_t size) const {
+  template <typename Size>
+  __attribute__((noinline)) static uint64_t LoadAll(BareLines lines, uint64_t count, Size size) {
     uint64_t sum = 0;
     for (uint64_t at = 0; at < count;) {
       uint64_t end;
       Spin spin;
-      while ((end = written_->load(std::memory_order_acquire)) == at) spin.Once();
-      for (; at < end; ++at) sum += Load(at, size);
-      read_->store(at, std::memory_order_release);
+      while ((end = lines.written_->load(std::memory_order_acquire)) == at) spin.Once();
+      for (; at < end; ++at) sum += lines.Load(at, size);
+      lines.read_->store(at, std::memory_order_release);
     }
     return sum;
   }
