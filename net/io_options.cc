@@ -29,9 +29,10 @@ Status SetBusyPoll(int fd, uint32_t us) {
   const int value = static_cast<int>(std::min(us, kBusyPollMaxUs));
   if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &value, sizeof value) == 0) return {};
   return SystemStatus("setsockopt(SO_BUSY_POLL)", std::to_string(us) + " us", errno,
-                      errno == EPERM ? "more than net.core.busy_poll needs CAP_NET_ADMIN: raise "
-                                       "that sysctl, or grant it (setcap cap_net_admin+ep)"
-                                     : "this kernel has no busy polling; leave it 0");
+                      errno == EPERM
+                          ? "before Linux 6.4 more than net.core.busy_read needs CAP_NET_ADMIN: "
+                            "raise that sysctl, or grant it (setcap cap_net_admin+ep)"
+                          : "this kernel has no busy polling; leave it 0");
 }
 
 Status SetCongestionControl(int fd, const std::string& name) {
@@ -62,6 +63,15 @@ Status PrepareListener(int fd, const IoOptions& io) {
   }
   if (status.ok() && io.incoming_cpu >= 0) status = SetIncomingCpu(fd, io.incoming_cpu);
   return status;
+}
+
+Status ProbeBusyPoll() {
+  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.ok()) return SystemStatus("socket", "AF_INET", errno, "check ulimit -n");
+  int us = 0;
+  socklen_t bytes = sizeof us;
+  getsockopt(fd.get(), SOL_SOCKET, SO_BUSY_POLL, &us, &bytes);
+  return SetBusyPoll(fd.get(), static_cast<uint32_t>(us) + 1);
 }
 
 BackendOptions BackendOptionsOf(const ServerOptions& options) {

@@ -12,6 +12,10 @@ namespace ombus::net {
 // kernel refuses, and the cure.
 Status PrepareListener(int fd, const IoOptions& io);
 
+// Tries it out: the refusal that --busy-poll-us would meet, if a socket of this process may not
+// have more SO_BUSY_POLL than it begins with.
+Status ProbeBusyPoll();
+
 // What a server's back end is created with.
 BackendOptions BackendOptionsOf(const ServerOptions& options);
 

@@ -145,6 +145,24 @@ bool ProbeZeroCopySend() {
   return ring.SubmitOne() == std::optional<int>(-EBADF);  // -EINVAL before it looks for the file
 }
 
+Status PollingThreadError(int error, int cpu) {
+  const char* remedy = "leave sq_poll out";
+  if (error == EINVAL && cpu >= 0) remedy = "name a cpu that this process may use, or -1";
+  if (error == EAGAIN) remedy = "raise the limit on threads: ulimit -u, TasksMax= of a service";
+  if (error == EPERM || error == EACCES) remedy = "a security policy forbids it; leave sq_poll out";
+  return SystemStatus("io_uring_setup", "SQPOLL, cpu " + std::to_string(cpu), error, remedy);
+}
+
+Status ProbePollingThread() {
+  const int error = TinyRing(kPollingRingFlags).error();
+  return error == 0 ? Status() : PollingThreadError(error, -1);
+}
+
+int ProbeNapiBusyPoll() {
+  TinyRing ring(0);
+  return ring.error() != 0 ? -ring.error() : RegisterNapi(*ring.get(), 1);
+}
+
 std::optional<unsigned> ProbeFixedWriteFlags() {
   TinyRing ring(0);
   int pair[2];

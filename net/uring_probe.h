@@ -31,6 +31,15 @@ Status RingSetupError(int error);
 // shows when it is used.
 bool ProbeZeroCopySend();
 
+// Whether a kernel thread may submit (SQPOLL), tried out.
+Status ProbePollingThread();
+
+// It was refused with this positive errno on `cpu` (-1: anywhere): cause and cure.
+Status PollingThreadError(int error, int cpu);
+
+// Whether waiting may poll the network cards (IORING_REGISTER_NAPI, Linux 6.9): 0 or -errno.
+int ProbeNapiBusyPoll();
+
 // With which flags WRITE_FIXED to a full socket answers -EAGAIN at once. Without RWF_NOWAIT the
 // kernel would wait with it, O_NONBLOCK or not. None: not on this kernel.
 std::optional<unsigned> ProbeFixedWriteFlags();

@@ -91,9 +91,8 @@ Status UringBackend::SetUp(const BackendOptions& options) {
   int result = MakeRing(QueueEntries(options), options.sq_poll);
   sq_poll_ = options.sq_poll && result == 0;
   if (options.sq_poll && result != 0) {
-    set_up_note_ = absl::StrCat(
-        "io_uring_setup \"SQPOLL, cpu ", options.sq_poll_cpu, "\": ", ErrnoName(-result),
-        "; this thread submits itself; name a cpu that this process may use, or -1");
+    set_up_note_ = absl::StrCat(PollingThreadError(-result, options.sq_poll_cpu).message(),
+                                "; until then this thread submits itself");
     result = MakeRing(QueueEntries(options), false);
   }
   if (result != 0) return RingSetupError(-result);

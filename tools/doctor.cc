@@ -56,9 +56,9 @@ void Print(const std::vector<Finding>& findings, bool json) {
       std::printf("%s\n", object.c_str());
       continue;
     }
-    std::printf("%-5s%-15s%s\n", NameOf(finding.health), finding.check.c_str(),
+    std::printf("%-5s%-16s%s\n", NameOf(finding.health), finding.check.c_str(),
                 finding.fact.c_str());
-    if (!finding.cure.empty()) std::printf("%20s-> %s\n", "", finding.cure.c_str());
+    if (!finding.cure.empty()) std::printf("%21s-> %s\n", "", finding.cure.c_str());
   }
 }
 

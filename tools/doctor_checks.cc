@@ -11,6 +11,8 @@
 #include <sstream>
 
 #include "net/backend_select.h"
+#include "net/io_options.h"
+#include "ring/base/errno_name.h"
 #include "tools/errno_status.h"
 #include "tools/flags.h"
 #include "tools/table.h"
@@ -63,6 +65,15 @@ std::string Chosen(const std::string& line) {
 
 std::string LimitText(uint64_t limit) {
   return limit == RLIM_INFINITY ? "unlimited" : WithThousands(limit);
+}
+
+// A refusal reads `call "object": ERRNO; cure`.
+Finding FromRefusal(const char* check, Health health, const Status& refusal,
+                    const std::string& consequence) {
+  const std::string& text = refusal.message();
+  const size_t cure = text.find("; ");
+  return {check, health, text.substr(0, cure) + consequence,
+          cure == std::string::npos ? "" : text.substr(cure + 2)};
 }
 
 Finding CheckDescriptors(const HostLimits& limits, const DoctorNeeds& needs) {
@@ -201,6 +212,20 @@ Finding CheckCongestion(const std::string& root) {
   return {"congestion", Health::kOk, now + " (available: " + all + ")", ""};
 }
 
+Finding CheckBusyPoll(const std::string& root, const HostLimits& limits) {
+  if (!limits.busy_poll.ok()) {
+    return FromRefusal("busy-poll", Health::kNote, limits.busy_poll,
+                       "; --busy-poll-us of that and more fails");
+  }
+  const auto epoll_us = ReadNumber(root + "/proc/sys/net/core/busy_poll");
+  return {"busy-poll", Health::kOk,
+          "SO_BUSY_POLL is granted" + (epoll_us.has_value()
+                                           ? "; net.core.busy_poll, by which epoll waits, is " +
+                                                 std::to_string(*epoll_us) + " us"
+                                           : ""),
+          ""};
+}
+
 Finding CheckClock(const std::string& root) {
   const std::string path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
   const std::string source = ReadLine(root + path).value_or("unknown");
@@ -233,6 +258,25 @@ Finding CheckFixedWrites() {
           ""};
 }
 
+Finding CheckPollingThread() {
+  const Status granted = net::ProbePollingThread();
+  if (!granted.ok()) {
+    return FromRefusal("io_uring-sqpoll", Health::kNote, granted, "; --sq-poll is left out");
+  }
+  return {"io_uring-sqpoll", Health::kOk, "SQPOLL is granted: a kernel thread, which takes a core",
+          ""};
+}
+
+Finding CheckNapi() {
+  const int result = net::ProbeNapiBusyPoll();
+  if (result == 0) {
+    return {"io_uring-napi", Health::kOk, "NAPI busy polling is granted, where a card has it", ""};
+  }
+  return {"io_uring-napi", Health::kNote,
+          "no NAPI busy polling: " + ErrnoName(-result) + "; --napi-busy-poll-us is left out",
+          "Linux 6.9 or later with CONFIG_NET_RX_BUSY_POLL"};
+}
+
 Finding CheckZeroCopy() {
   if (net::ProbeZeroCopySend()) return {"io_uring-zc", Health::kOk, "SEND_ZC is there", ""};
   return {"io_uring-zc", Health::kNote, "no SEND_ZC: --send-mode zc and auto are fixed",
@@ -262,6 +306,7 @@ HostLimits ReadHostLimits() {
     std::istringstream(line.substr(7)) >> std::hex >> capabilities;
     limits.may_lock = (capabilities >> kCapIpcLock & 1) != 0;
   }
+  limits.busy_poll = net::ProbeBusyPoll();
   return limits;
 }
 
@@ -280,6 +325,7 @@ std::vector<Finding> CheckHost(const std::string& root, const HostLimits& limits
           CheckBacklog(root),
           CheckCongestion(root),
           CheckSlowStart(root),
+          CheckBusyPoll(root, limits),
           CheckInotify(root)};
 }
 
@@ -287,16 +333,14 @@ std::vector<Finding> CheckIoUring() {
   utsname name{};
   uname(&name);
   const Status usable = net::ProbeUring();
-  if (!usable.ok()) {
-    const size_t cure = usable.message().find("; ");
-    return {{"io_uring", Health::kWarn, usable.message().substr(0, cure) + "; epoll is used",
-             cure == std::string::npos ? "" : usable.message().substr(cure + 2)}};
-  }
+  if (!usable.ok()) return {FromRefusal("io_uring", Health::kWarn, usable, "; epoll is used")};
   std::vector<Finding> findings = {
       {"io_uring", Health::kOk, "all that ombus needs, on Linux " + std::string(name.release), ""}};
 #ifdef OMBUS_HAVE_IOURING
   findings.push_back(CheckFixedWrites());
   findings.push_back(CheckZeroCopy());
+  findings.push_back(CheckPollingThread());
+  findings.push_back(CheckNapi());
 #endif
   return findings;
 }
@@ -304,9 +348,8 @@ std::vector<Finding> CheckIoUring() {
 Finding CheckShm(const std::string& path, uint64_t bytes) {
   struct statvfs fs {};
   if (statvfs(path.c_str(), &fs) != 0) {
-    const Status status = ErrnoStatus("statvfs", path, errno, "");
-    return {"shm", Health::kFail, status.message().substr(0, status.message().find("; ")),
-            "mount -t tmpfs tmpfs " + path};
+    const Status gone = ErrnoStatus("statvfs", path, errno, "mount -t tmpfs tmpfs " + path);
+    return FromRefusal("shm", Health::kFail, gone, "");
   }
   const uint64_t free = uint64_t{fs.f_bavail} * fs.f_frsize,
                  all = uint64_t{fs.f_blocks} * fs.f_frsize;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ombus/status.h"
+
 namespace ombus::tools {
 
 enum class Health : uint8_t {
@@ -36,6 +38,7 @@ struct HostLimits {
   uint64_t descriptors_soft = 0, descriptors_hard = 0, memlock = 0;
   bool may_lock = false;  // CAP_IPC_LOCK
   uint32_t cpus = 0;      // that this process may use
+  Status busy_poll = {};  // what a socket says that asks for more SO_BUSY_POLL than it begins with
 };
 HostLimits ReadHostLimits();
 

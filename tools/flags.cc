@@ -75,12 +75,17 @@ struct Setter {
   Status operator()(const Millis& target) const {
     constexpr uint64_t kNsPerMs = 1'000'000;
     uint64_t ns = 0;
-    if (ParseDuration(text, kNsPerMs, &ns) && ns % kNsPerMs == 0 && ns / kNsPerMs <= UINT32_MAX) {
+    if (ParseDuration(text, kNsPerMs, &ns) && ns % kNsPerMs == 0 && ns / kNsPerMs >= target.min &&
+        ns / kNsPerMs <= target.max) {
       *target.ms = static_cast<uint32_t>(ns / kNsPerMs);
       return {};
     }
-    return Refuse(flag, text,
-                  "give a time of whole milliseconds such as 250, 10s or 2min, at most 71582min");
+    return Refuse(
+        flag, text,
+        target.max == UINT32_MAX
+            ? "give a time of whole milliseconds such as 250, 10s or 2min, at most 71582min"
+            : "give a time of whole milliseconds from " + std::to_string(target.min) + " to " +
+                  std::to_string(target.max) + ", such as 250 or 10s");
   }
   Status operator()(const Bytes& target) const {
     uint64_t bytes = 0;

@@ -53,6 +53,7 @@ struct Duration {
 // A time of whole milliseconds, which a bare number counts.
 struct Millis {
   uint32_t* ms;
+  uint32_t min = 0, max = UINT32_MAX;
 };
 
 // A size in bytes: "4MiB", "64k", "4096".

@@ -4,6 +4,7 @@ namespace ombus::tools {
 namespace {
 
 constexpr uint32_t kBusyPollUsMax = 1'000'000;
+constexpr uint32_t kSqPollIdleMsMax = 60'000;  // more would be a core for nothing
 
 }  // namespace
 
@@ -24,19 +25,24 @@ void IoFlags::AddTo(FlagTable* flags) {
       {"sq-poll", "", "io_uring: a kernel thread submits, and takes a core", &sq_poll_});
   flags->push_back({"sq-poll-cpu", "N", "where that thread runs; -1: anywhere",
                     Integer{&sq_poll_cpu_, -1, kCpuMax}});
+  flags->push_back({"sq-poll-idle-ms", "TIME",
+                    "that thread sleeps after so long without work (default 100ms)",
+                    Millis{&sq_poll_idle_ms_, 1, kSqPollIdleMsMax}});
 }
 
 IoOptions IoFlags::Options() const {
-  return {.send_mode = send_mode_ == "plain"  ? SendMode::kPlain
-                       : send_mode_ == "zc"   ? SendMode::kZeroCopy
-                       : send_mode_ == "auto" ? SendMode::kAuto
-                                              : SendMode::kFixed,
-          .busy_poll_us = busy_poll_us_,
-          .napi_busy_poll_us = napi_busy_poll_us_,
-          .congestion_control = congestion_control_,
-          .incoming_cpu = incoming_cpu_,
-          .sq_poll = sq_poll_ || sq_poll_cpu_ >= 0,
-          .sq_poll_cpu = sq_poll_cpu_};
+  return {
+      .send_mode = send_mode_ == "plain"  ? SendMode::kPlain
+                   : send_mode_ == "zc"   ? SendMode::kZeroCopy
+                   : send_mode_ == "auto" ? SendMode::kAuto
+                                          : SendMode::kFixed,
+      .busy_poll_us = busy_poll_us_,
+      .napi_busy_poll_us = napi_busy_poll_us_,
+      .congestion_control = congestion_control_,
+      .incoming_cpu = incoming_cpu_,
+      .sq_poll = sq_poll_ || sq_poll_cpu_ >= 0 || sq_poll_idle_ms_ != 0,
+      .sq_poll_cpu = sq_poll_cpu_,
+      .sq_poll_idle_ms = sq_poll_idle_ms_ != 0 ? sq_poll_idle_ms_ : IoOptions().sq_poll_idle_ms};
 }
 
 }  // namespace ombus::tools

@@ -19,6 +19,7 @@ class IoFlags {
  private:
   std::string send_mode_ = "fixed", congestion_control_;
   uint32_t busy_poll_us_ = 0, napi_busy_poll_us_ = 0;
+  uint32_t sq_poll_idle_ms_ = 0;  // 0: not given
   int incoming_cpu_ = -1, sq_poll_cpu_ = -1;
   bool sq_poll_ = false;
 };

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "net/backend_select.h"
+#include "net/uring_probe.h"
 #include "ombus/client.h"
 #include "ombus/server.h"
 #include "tests/net/in_child.h"
@@ -108,6 +109,27 @@ TEST_F(BackendFallback, AClientThatGetsWhatItAsksForHasNothingToNote) {
     ASSERT_TRUE(client.ok()) << client.status().message();
     EXPECT_STREQ((*client)->backend_note(), "");
   }
+}
+
+TEST_F(BackendFallback, APollingThreadOverTheLimitOnThreadsIsLeftOutAndTheLimitNamed) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs a user of its own: run as root";
+  if (const Status granted = ProbePollingThread(); !granted.ok()) GTEST_SKIP() << granted.message();
+  const int failed = InChild([] {
+    const rlimit itself = {1, 1};
+    if (setrlimit(RLIMIT_NPROC, &itself) != 0 || setgroups(0, nullptr) != 0 ||
+        setuid(1'000'000 + static_cast<uid_t>(getpid())) != 0) {
+      return false;
+    }
+    const std::string cause =
+        "io_uring_setup \"SQPOLL, cpu -1\": EAGAIN; raise the limit on threads";
+    if (!ProbePollingThread().message().starts_with(cause)) return false;
+    auto server = Server::Create({.backend = BackendChoice::kUring, .io = {.sq_poll = true}});
+    if (!server.ok()) return false;
+    const std::vector<std::string> notes = NotesOf(server->get());
+    return notes.size() == 1 && notes[0].find(cause) != std::string::npos &&
+           notes[0].find("until then this thread submits itself") != std::string::npos;
+  });
+  EXPECT_EQ(failed, 0);
 }
 
 TEST_F(BackendFallback, ALogOfWhichOneMappingAloneMayBeLockedIsToldOnceAndItsSeamIsSentPlain) {

@@ -11,8 +11,9 @@ namespace ombus::tools {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
-constexpr HostLimits kGoodLimits = {
+const HostLimits kGoodLimits = {
     .descriptors_soft = 4096, .descriptors_hard = 4096, .memlock = 64u << 20, .cpus = 4};
 
 // A host made of files.
@@ -69,6 +70,20 @@ TEST_F(FakeHost, LockedMemoryIsJudgedByTheLogAndTheCapability) {
   EXPECT_THAT(Find("memlock", limits).cure, HasSubstr("cap_ipc_lock"));
   limits.may_lock = true;
   EXPECT_EQ(Find("memlock", limits).health, Health::kOk);
+}
+
+TEST_F(FakeHost, BusyPollingIsJudgedByWhatTheKernelAnsweredAndTheCureIsIts) {
+  HostLimits limits = kGoodLimits;
+  EXPECT_EQ(Find("busy-poll", limits).health, Health::kOk);
+  EXPECT_THAT(Find("busy-poll", limits).fact, Not(HasSubstr("epoll")));
+  Write("/proc/sys/net/core/busy_poll", "50");
+  EXPECT_THAT(Find("busy-poll", limits).fact, HasSubstr("by which epoll waits, is 50 us"));
+  limits.busy_poll = Status(StatusCode::kPermissionDenied,
+                            "setsockopt(SO_BUSY_POLL) \"26 us\": EPERM; raise that sysctl");
+  EXPECT_EQ(Find("busy-poll", limits).health, Health::kNote);
+  EXPECT_EQ(Find("busy-poll", limits).fact,
+            "setsockopt(SO_BUSY_POLL) \"26 us\": EPERM; --busy-poll-us of that and more fails");
+  EXPECT_EQ(Find("busy-poll", limits).cure, "raise that sysctl");
 }
 
 TEST_F(FakeHost, IsolatedCpusAndNoneAreToldApart) {

@@ -18,7 +18,7 @@ TEST_F(Doctor, WithModestNeedsThisHostWillDo) {
   CommandProcess doctor(folder_, {"doctor", "--clients", "1", "--ring-bytes", "4096"});
   EXPECT_EQ(doctor.Wait(), 0) << doctor.Out() << doctor.Err();
   for (const char* check : {"io_uring", "shm", "descriptors", "memlock", "cpus", "cpu-isolation",
-                            "governor", "numa", "huge-pages", "backlog"}) {
+                            "governor", "numa", "huge-pages", "backlog", "busy-poll"}) {
     EXPECT_THAT(doctor.Out(), HasSubstr(check));
   }
   EXPECT_THAT(doctor.Out(), Not(HasSubstr("FAIL")));

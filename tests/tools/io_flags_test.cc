@@ -26,18 +26,34 @@ TEST(IoFlags, GivenNoneAreTheLibrarysDefaults) {
   EXPECT_EQ(options.incoming_cpu, defaults.incoming_cpu);
   EXPECT_EQ(options.sq_poll, defaults.sq_poll);
   EXPECT_EQ(options.sq_poll_cpu, defaults.sq_poll_cpu);
+  EXPECT_EQ(options.sq_poll_idle_ms, defaults.sq_poll_idle_ms);
 }
 
 TEST(IoFlags, EachReachesItsOption) {
-  const IoOptions options =
-      Parse({"--send-mode", "zc", "--busy-poll-us", "7", "--napi-busy-poll-us", "8",
-             "--congestion-control", "cubic", "--incoming-cpu", "1", "--sq-poll"});
+  const IoOptions options = Parse({"--send-mode", "zc", "--busy-poll-us", "7",
+                                   "--napi-busy-poll-us", "8", "--congestion-control", "cubic",
+                                   "--incoming-cpu", "1", "--sq-poll", "--sq-poll-idle-ms", "2s"});
   EXPECT_EQ(options.send_mode, SendMode::kZeroCopy);
   EXPECT_EQ(options.busy_poll_us, 7u);
   EXPECT_EQ(options.napi_busy_poll_us, 8u);
   EXPECT_EQ(options.congestion_control, "cubic");
   EXPECT_EQ(options.incoming_cpu, 1);
   EXPECT_TRUE(options.sq_poll);
+  EXPECT_EQ(options.sq_poll_idle_ms, 2000u);
+}
+
+TEST(IoFlags, ThePollingThreadIdlesFromAMillisecondToAMinute) {
+  EXPECT_EQ(Parse({"--sq-poll-idle-ms", "1"}).sq_poll_idle_ms, 1u);
+  EXPECT_EQ(Parse({"--sq-poll-idle-ms", "1min"}).sq_poll_idle_ms, 60'000u);
+  for (const std::string_view value : {"0", "60001", "500us", "-1", "x", ""}) {
+    IoFlags io;
+    FlagTable flags;
+    io.AddTo(&flags);
+    const std::vector<std::string_view> args = {"--sq-poll-idle-ms", value};
+    const Status status = ParseFlags(flags, args);
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << value;
+    EXPECT_NE(status.message().find("from 1 to 60000"), std::string::npos) << value;
+  }
 }
 
 TEST(IoFlags, ASecondCpuIsRefusedAndNotLeftOut) {
@@ -56,10 +72,11 @@ TEST(IoFlags, AnyModeHasAWord) {
   EXPECT_EQ(Parse({"--send-mode", "auto"}).send_mode, SendMode::kAuto);
 }
 
-TEST(IoFlags, ACpuForThePollingThreadAsksForOne) {
+TEST(IoFlags, ACpuOrAnIdleTimeForThePollingThreadAsksForOne) {
   const IoOptions options = Parse({"--sq-poll-cpu", "1"});
   EXPECT_TRUE(options.sq_poll);
   EXPECT_EQ(options.sq_poll_cpu, 1);
+  EXPECT_TRUE(Parse({"--sq-poll-idle-ms", "100"}).sq_poll);
 }
 
 }  // namespace

@@ -25,10 +25,12 @@ enum class SendMode : uint8_t {
 
 struct IoOptions {
   SendMode send_mode = SendMode::kFixed;
-  // SO_BUSY_POLL of the clients' sockets: who waits polls the network card for so long. More than
-  // net.core.busy_poll needs CAP_NET_ADMIN. 0: off.
+  // SO_BUSY_POLL of the clients' sockets: a read that finds nothing polls the network card. Before
+  // Linux 6.4 more than net.core.busy_read needs CAP_NET_ADMIN. 0: off. It does not make an epoll
+  // poll while it waits: the sysctl net.core.busy_poll does, for the whole host.
   uint32_t busy_poll_us = 0;
-  // The same for the whole io_uring (IORING_REGISTER_NAPI, Linux 6.9). 0: off.
+  // An io_uring that waits polls the network cards of its sockets for so long
+  // (IORING_REGISTER_NAPI, Linux 6.9). 0: off.
   uint32_t napi_busy_poll_us = 0;
   // TCP_CONGESTION, as "cubic"; empty: the system's.
   std::string congestion_control = {};
@@ -36,7 +38,8 @@ struct IoOptions {
   // on that cpu. -1: off.
   int incoming_cpu = -1;
   // A kernel thread submits (IORING_SETUP_SQPOLL): sends cost the server no system call, and that
-  // thread a core. It sleeps after sq_poll_idle_ms without work. sq_poll_cpu: where; -1: anywhere.
+  // thread a core. It sleeps after sq_poll_idle_ms without work, 0: a second. sq_poll_cpu: where;
+  // -1: anywhere.
   bool sq_poll = false;
   int sq_poll_cpu = -1;
   uint32_t sq_poll_idle_ms = 100;
