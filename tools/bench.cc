@@ -188,6 +188,7 @@ int RunBench(Arguments args) {
                           : options.backend == "epoll" ? BackendChoice::kEpoll
                                                        : BackendChoice::kAuto;
   options.bench.io = options.io.Options();
+  options.bench.send_buffer_bytes = options.io.SendBufferBytes();
   if (options.bench.clients == 0)
     options.bench.clients = options.bench.mode == "slow-clients" ? 64 : 1;
   if (options.bench.mode == "limits") {

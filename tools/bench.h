@@ -42,6 +42,7 @@ struct BenchOptions {
   uint32_t idle_clients = 0;
   uint64_t log_bytes = 4u << 20;  // of the broadcast log; slow-clients too
   IoOptions io = {};
+  uint32_t send_buffer_bytes = 0;  // SO_SNDBUF; 0: the kernel's own tuning
   bool check_all = false;
 
   int cpu(size_t i) const { return cpus.empty() ? -1 : cpus[i % cpus.size()]; }

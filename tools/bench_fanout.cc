@@ -91,13 +91,14 @@ class SendingSide {
       : options_(options), contenders_(ContendersOf(options)), board_(*board) {}
 
   Status Run() {
-    setting_ = {options_.clients,
-                options_.window_frames,
-                options_.size,
-                options_.idle_clients,
-                options_.log_bytes,
-                options_.io,
-                NowNs() + options_.timeout_ns};
+    setting_ = {.clients = options_.clients,
+                .window_frames = options_.window_frames,
+                .payload_bytes = options_.size,
+                .idle_clients = options_.idle_clients,
+                .log_bytes = options_.log_bytes,
+                .io = options_.io,
+                .send_buffer_bytes = options_.send_buffer_bytes,
+                .deadline_ns = NowNs() + options_.timeout_ns};
     for (const Contender contender : contenders_) {
       if (Status opened = Open(contender); !opened.ok()) return opened;
     }

@@ -65,6 +65,7 @@ class LatencySenders {
   Status Open() {
     auto server = Server::Create({.max_clients = options_.clients,
                                   .slow_client_policy = SlowClientPolicy::kWait,
+                                  .send_buffer_bytes = options_.send_buffer_bytes,
                                   .backend = options_.backend,
                                   .io = options_.io});
     if (!server.ok()) return server.status();

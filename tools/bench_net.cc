@@ -85,6 +85,7 @@ ServerOptions ServerOptionsOf(const BenchOptions& options) {
   server.slow_client_policy = SlowClientPolicy::kWait;  // nothing may be lost
   server.backend = options.backend;
   server.io = options.io;
+  server.send_buffer_bytes = options.send_buffer_bytes;
   return server;
 }
 

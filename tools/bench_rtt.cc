@@ -59,7 +59,10 @@ class OmbusEnds {
 
   Status Open(const BenchOptions& options, std::atomic<uint64_t>* own_port,
               const std::atomic<uint64_t>* other_port, uint64_t deadline_ns) {
-    auto server = Server::Create({.control_frames_per_second = 0, .backend = options.backend});
+    auto server = Server::Create({.control_frames_per_second = 0,
+                                  .send_buffer_bytes = options.send_buffer_bytes,
+                                  .backend = options.backend,
+                                  .io = options.io});
     if (!server.ok()) return server.status();
     server_ = std::move(*server);
     own_port->store(server_->port(), std::memory_order_release);

@@ -71,6 +71,7 @@ class SlowSender {
     auto server = Server::Create({.max_clients = options_.clients,
                                   .log_bytes = options_.log_bytes,
                                   .slow_client_policy = options_.slow_client_policy,
+                                  .send_buffer_bytes = options_.send_buffer_bytes,
                                   .backend = options_.backend,
                                   .io = options_.io});
     if (!server.ok()) return server.status();

@@ -194,6 +194,7 @@ class OmbusSender final : public FanoutSender {
     options.slow_wait_ms = 60'000;
     options.log_bytes = setting.log_bytes;
     options.io = setting.io;
+    options.send_buffer_bytes = setting.send_buffer_bytes;
     options.backend = backend_;
     auto server = Server::Create(options);
     if (!server.ok()) return server.status();

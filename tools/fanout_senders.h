@@ -27,9 +27,10 @@ struct FanoutSetting {
   uint32_t clients = 1;
   uint32_t window_frames = 256;
   uint32_t payload_bytes = 64;
-  uint32_t idle_clients = 0;      // ombus: so many more that have yet to say HELLO
-  uint64_t log_bytes = 4u << 20;  // ombus; encoded
-  IoOptions io = {};              // ombus
+  uint32_t idle_clients = 0;       // ombus: so many more that have yet to say HELLO
+  uint64_t log_bytes = 4u << 20;   // ombus; encoded
+  IoOptions io = {};               // ombus
+  uint32_t send_buffer_bytes = 0;  // of each client of ombus; 0: the kernel's own tuning
   uint64_t deadline_ns = 0;
 };
 

@@ -19,6 +19,9 @@ void IoFlags::AddTo(FlagTable* flags) {
                     Number32{&napi_busy_poll_us_, 0, kBusyPollUsMax}});
   flags->push_back({"congestion-control", "NAME", "TCP_CONGESTION, as cubic; empty: the system's",
                     &congestion_control_});
+  flags->push_back({"send-buffer-bytes", "BYTES",
+                    "SO_SNDBUF of each client; 0: the kernel's own tuning",
+                    Bytes{&send_buffer_bytes_, 1u << 30}});
   flags->push_back({"incoming-cpu", "N", "SO_INCOMING_CPU of the listening socket; -1: off",
                     Integer{&incoming_cpu_, -1, kCpuMax}});
   flags->push_back(

@@ -1,4 +1,5 @@
-// The flags by which commands that serve clients set IoOptions: the same words everywhere.
+// The flags by which commands that serve clients set IoOptions and the send buffer: the same words
+// everywhere.
 #ifndef OMBUS_TOOLS_IO_FLAGS_H_
 #define OMBUS_TOOLS_IO_FLAGS_H_
 
@@ -15,11 +16,13 @@ class IoFlags {
   void AddTo(FlagTable* flags);  // this must outlive the parsing
   // What was parsed.
   IoOptions Options() const;
+  uint32_t SendBufferBytes() const { return static_cast<uint32_t>(send_buffer_bytes_); }
 
  private:
   std::string send_mode_ = "fixed", congestion_control_;
   uint32_t busy_poll_us_ = 0, napi_busy_poll_us_ = 0;
   uint32_t sq_poll_idle_ms_ = 0;  // 0: not given
+  uint64_t send_buffer_bytes_ = 0;
   int incoming_cpu_ = -1, sq_poll_cpu_ = -1;
   bool sq_poll_ = false;
 };

@@ -37,7 +37,7 @@ struct Options {
   std::string backend = "auto", idle = "sleep", slow_client = "disconnect";
   RelayOptions relay;
   IoFlags io;
-  uint64_t flush_ns = 5'000'000'000, stats_interval_ns = 0, send_buffer_bytes = 0;
+  uint64_t flush_ns = 5'000'000'000, stats_interval_ns = 0;
   bool exit_on_close = false;
 };
 
@@ -94,8 +94,6 @@ FlagTable FlagsOf(Options* o) {
        Duration{&o->flush_ns}},
       {"stats-interval-s", "TIME", "a line per stream on stderr every so often; 0: none",
        Duration{&o->stats_interval_ns, 1'000'000'000}},
-      {"send-buffer-bytes", "BYTES", "SO_SNDBUF of each client; 0: the kernel's own tuning",
-       Bytes{&o->send_buffer_bytes, 1u << 30}},
   };
   o->io.AddTo(&flags);
   return flags;
@@ -121,7 +119,7 @@ void ApplyWords(Options* o) {
   o->relay.server.slow_client_policy = o->slow_client == "wait"   ? SlowClientPolicy::kWait
                                        : o->slow_client == "skip" ? SlowClientPolicy::kSkip
                                                                   : SlowClientPolicy::kDisconnect;
-  o->relay.server.send_buffer_bytes = static_cast<uint32_t>(o->send_buffer_bytes);
+  o->relay.server.send_buffer_bytes = o->io.SendBufferBytes();
   o->relay.server.io = o->io.Options();
   o->relay.flush_ms = o->flush_ns / 1'000'000;
   o->relay.on_end = o->exit_on_close ? StreamEnd::kExit : StreamEnd::kFollow;

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ombus/server.h"
+
 namespace ombus::tools {
 namespace {
 
@@ -64,6 +66,16 @@ TEST(IoFlags, ASecondCpuIsRefusedAndNotLeftOut) {
     const std::vector<std::string_view> args = {name, "0,1"};
     EXPECT_EQ(ParseFlags(flags, args).code(), StatusCode::kInvalidArgument) << name;
   }
+}
+
+TEST(IoFlags, TheSendBufferIsTheKernelsUnlessGiven) {
+  IoFlags io;
+  FlagTable flags;
+  io.AddTo(&flags);
+  EXPECT_EQ(io.SendBufferBytes(), ServerOptions().send_buffer_bytes);
+  const std::vector<std::string_view> args = {"--send-buffer-bytes", "64KiB"};
+  ASSERT_TRUE(ParseFlags(flags, args).ok());
+  EXPECT_EQ(io.SendBufferBytes(), 65536u);
 }
 
 TEST(IoFlags, AnyModeHasAWord) {
