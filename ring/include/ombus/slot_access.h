@@ -6,7 +6,6 @@
 #ifndef OMBUS_SLOT_ACCESS_H_
 #define OMBUS_SLOT_ACCESS_H_
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
