@@ -5,13 +5,9 @@
 #ifdef OMBUS_HAVE_IOURING
 
 #include <grp.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,6 +18,7 @@
 #include "ombus/server.h"
 #include "tests/net/in_child.h"
 #include "tests/net/raw_peer.h"
+#include "tests/system_call_filter.h"
 
 namespace ombus::net {
 namespace {

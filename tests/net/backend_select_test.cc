@@ -1,14 +1,12 @@
 #include "net/backend_select.h"
 
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
 #include <string>
 
 #include "tests/net/in_child.h"
+#include "tests/system_call_filter.h"
 
 namespace ombus::net {
 namespace {

@@ -2,16 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstddef>
 #include <initializer_list>
 #include <string>
 
@@ -20,6 +16,7 @@
 #include "net/socket.h"
 #include "tests/net/in_child.h"
 #include "tests/net/server_fixture.h"
+#include "tests/system_call_filter.h"
 
 namespace ombus::net {
 namespace {

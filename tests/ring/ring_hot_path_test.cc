@@ -1,13 +1,9 @@
 // The hot path neither allocates nor makes a system call, nor takes a page fault.
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -18,6 +14,7 @@
 #include "ombus/producer.h"
 #include "tests/ring/child_process.h"
 #include "tests/ring/ring_test_name.h"
+#include "tests/system_call_filter.h"
 
 // Every way to ask for memory ends here, the library's, too.
 namespace {
@@ -140,15 +137,13 @@ constexpr int kNoSeccomp = 77;
 
 // From here on the kernel kills this process for any system call but its end.
 bool ForbidSystemCalls() {
-  struct sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
   };
-  const struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+  return FilterSystemCalls(filter);
 }
 
 TEST(RingHotPath, MakesNoSystemCall) {
