@@ -18,9 +18,11 @@ struct Consumer::Cold {
   Geometry geometry;
   ShmObject object;
   MemoryReport memory;
-  pid_t opener = 0;                // a forked child must not give up its parent's line
-  uint32_t looks_before_head = 1;  // records found one by one, then a look at head
-  uint32_t near_records = 0;       // nearer to head than this in a run of records: wait. 0: never
+  pid_t opener = 0;  // a forked child must not give up its parent's line
+  // After so many records found one by one there probably are more: look at head once and run.
+  static constexpr uint32_t kLooksBeforeHead = 5;
+  uint32_t looks_before_head = kLooksBeforeHead;
+  uint32_t near_records = 0;  // nearer to head than this in a run of records: wait. 0: never
   NearWait near_wait;
   bool barrier_works = false;
   bool replaced = false;     // the change to another object has been reported

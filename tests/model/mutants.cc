@@ -42,7 +42,7 @@ constexpr Kept kKept[] = {
      "for callers of head()"},
     {"ring/consumer.cc", "if (header_->state.load(std::memory_order_acquire) ==", 0,
      "for callers of replaced()"},
-    {"ring/consumer.cc", "line_->pid.store(static_cast<uint32_t>(getpid()), ", 0,
+    {"ring/consumer_open.cc", "line_->pid.store(static_cast<uint32_t>(getpid()), ", 0,
      "for callers of live_consumers()"},
     {"ring/producer.cc", "if (!LineHoldsBack(line.control.load(std::memory_order_acquire)))", 0,
      "the same"},
