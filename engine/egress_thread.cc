@@ -1,7 +1,6 @@
 #include "engine/egress_thread.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <utility>
 
@@ -23,12 +22,11 @@ Status EgressThread::Start(const std::string& name, std::function<void()> work) 
                        "fewer egress_threads");
   }
   started_ = true;
-  starter_ = getpid();
   return Status();
 }
 
 void EgressThread::Join() {
-  if (std::exchange(started_, false) && getpid() == starter_) pthread_join(thread_, nullptr);
+  if (std::exchange(started_, false)) pthread_join(thread_, nullptr);
 }
 
 void* EgressThread::Enter(void* self) {

@@ -5,7 +5,6 @@
 #define OMBUS_ENGINE_EGRESS_THREAD_H_
 
 #include <pthread.h>
-#include <sys/types.h>
 
 #include <functional>
 #include <string>
@@ -23,7 +22,7 @@ class EgressThread {
 
   // Runs work() in a thread of that name, of which the kernel keeps 15 bytes. Once.
   Status Start(const std::string& name, std::function<void()> work);
-  // Waits for the end of work(); nothing where there is no thread, as in a forked child.
+  // Waits for the end of work(); nothing where there is no thread.
   void Join();
 
  private:
@@ -33,7 +32,6 @@ class EgressThread {
   std::function<void()> work_;
   pthread_t thread_{};
   bool started_ = false;
-  pid_t starter_ = 0;
 };
 
 }  // namespace ombus::engine

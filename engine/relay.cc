@@ -7,6 +7,7 @@
 
 #include "engine/basic_relay.h"
 #include "engine/egress_group.h"
+#include "engine/fork_safe_relay.h"
 #include "net/backend_select.h"
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
@@ -32,8 +33,8 @@ struct Parts {
 template <typename S>
 std::unique_ptr<Relay> RelayOver(std::unique_ptr<S> server, const RelayOptions& options,
                                  Parts* parts) {
-  return std::make_unique<RelayOn<S>>(options, std::move(server), std::move(parts->wake),
-                                      std::move(parts->note));
+  return std::make_unique<ForkSafeRelay>(std::make_unique<RelayOn<S>>(
+      options, std::move(server), std::move(parts->wake), std::move(parts->note)));
 }
 
 // One back end serves all clients in the relay's own thread; more have a thread each.

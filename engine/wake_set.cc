@@ -41,9 +41,7 @@ Status WakeSet::Add(int fd) {
   return WakeError("epoll_ctl", errno);
 }
 
-void WakeSet::Remove(int fd) {
-  if (getpid() == creator_) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
-}
+void WakeSet::Remove(int fd) { epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr); }
 
 void WakeSet::Interrupt() {
   const int saved_errno = errno;  // a signal handler must not change it

@@ -7,9 +7,6 @@
 #ifndef OMBUS_ENGINE_WAKE_SET_H_
 #define OMBUS_ENGINE_WAKE_SET_H_
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <memory>
 
@@ -30,7 +27,7 @@ class WakeSet {
   // A further descriptor, the caller's, to be removed before it is closed. kUnsupported where the
   // kernel cannot wait for it.
   Status Add(int fd);
-  void Remove(int fd);  // nothing in a forked child: the set is its parent's
+  void Remove(int fd);
 
   // Makes fd() readable and interrupted() true, for good. Async-signal-safe.
   void Interrupt();
@@ -41,7 +38,6 @@ class WakeSet {
  private:
   WakeSet() = default;
 
-  const pid_t creator_ = getpid();
   int epoll_fd_ = -1;
   int event_fd_ = -1;
   // Says no more than "look": it publishes nothing, hence relaxed.

@@ -30,6 +30,7 @@ struct FakeWorld {
   std::atomic<int> refusals{0};  // so many Broadcasts are answered kFull
   std::atomic<bool> flushed{false};
   std::atomic<int> bye{0};
+  std::atomic<bool> destroyed{false};
   std::mutex mutex;
   std::vector<std::pair<uint64_t, bool>> epochs;                   // begun, and whether whole
   std::vector<std::pair<uint64_t, std::vector<uint8_t>>> records;  // wal_seq and payload
@@ -49,6 +50,9 @@ struct FakeWorld {
 class FakeServer {
  public:
   explicit FakeServer(FakeWorld* world) : world_(world) {}
+  ~FakeServer() { world_->destroyed = true; }
+  FakeServer(const FakeServer&) = delete;
+  FakeServer& operator=(const FakeServer&) = delete;
 
   BroadcastResult Broadcast(const Record& record) {
     if (record.size > world_->record_bytes_max) return BroadcastResult::kTooLarge;

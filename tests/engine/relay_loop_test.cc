@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "engine/basic_relay.h"
+#include "engine/fork_safe_relay.h"
 #include "ombus/ring_snapshot.h"
 #include "tests/engine/engine_test_stream.h"
 #include "tests/engine/fake_server.h"
+#include "tests/net/in_child.h"
 
 namespace ombus {
 namespace {
@@ -37,8 +39,8 @@ class RelayLoopTest : public ::testing::Test {
     };
     auto wake = engine::WakeSet::Create();
     ASSERT_TRUE(wake.ok());
-    relay_ = std::make_unique<engine::RelayOn<FakeServer>>(
-        options, std::make_unique<FakeServer>(&world_), std::move(*wake), "a note");
+    relay_ = std::make_unique<engine::ForkSafeRelay>(std::make_unique<engine::RelayOn<FakeServer>>(
+        options, std::make_unique<FakeServer>(&world_), std::move(*wake), "a note"));
     thread_ = std::thread([this] { status_ = relay_->Run(); });
   }
   void StartAttached(Producer& producer, RelayOptions options = {}) {
@@ -348,6 +350,19 @@ TEST_F(RelayLoopTest, TheStatisticsSayWhatHasHappened) {
   EXPECT_EQ(stats.head, 1000u);
   EXPECT_EQ(stats.tail, 1000u);
   EXPECT_FALSE(stats.attached);
+}
+
+// What a thread of the parent's was changing at the fork cannot be taken apart in the child.
+TEST_F(RelayLoopTest, AForkedChildDestroysNothingOfItsCopyAndTheParentAll) {
+  StartRelay();
+  EXPECT_EQ(net::InChild([&] {
+              relay_.reset();
+              return !world_.destroyed;
+            }),
+            0);
+  StopRelay();
+  relay_.reset();
+  EXPECT_TRUE(world_.destroyed);
 }
 
 }  // namespace

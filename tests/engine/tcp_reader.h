@@ -82,8 +82,8 @@ class TcpReader {
       if (!good) ++bad_;
       if (frames_ == 0) first_ = wal_seq;
       if (frames_ > 0 && wal_seq != last_ + 1) ++jumps_;
-      last_ = wal_seq;
       ++frames_;
+      last_ = wal_seq;  // after what AwaitLast()'s callers look at next
     }
     ended_ = true;
   }

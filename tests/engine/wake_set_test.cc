@@ -7,8 +7,6 @@
 
 #include <csignal>
 
-#include "tests/net/in_child.h"
-
 namespace ombus::engine {
 namespace {
 
@@ -37,20 +35,6 @@ TEST(WakeSetTest, IsReadableWhileADescriptorAddedIsReadable) {
   EXPECT_TRUE(Readable(**set));
   (*set)->Remove(fd);
   EXPECT_FALSE(Readable(**set));
-  close(fd);
-}
-
-TEST(WakeSetTest, AForkedChildThatRemovesADescriptorRemovesItNotFromItsParents) {
-  auto set = WakeSet::Create();
-  const int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-  ASSERT_TRUE((*set)->Add(fd).ok());
-  ASSERT_EQ(net::InChild([&] {
-              (*set)->Remove(fd);
-              set->reset();
-              return true;
-            }),
-            0);
-  EXPECT_TRUE(Readable(**set));
   close(fd);
 }
 

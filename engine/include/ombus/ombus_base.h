@@ -10,7 +10,8 @@
 //   name, and OMBUS_…_INVALID, below zero, for a NULL where none may be.
 // - A handle is used by one thread at a time; where other threads may call, the call says so.
 //   Different handles are independent. Handles do not survive fork: open again in the child. Its
-//   copies may be closed and destroyed there, which ends nothing of the parent's.
+//   copies may be closed and destroyed there, if no other thread was using them at the fork (a
+//   relay's in any case), which ends nothing of the parent's.
 // - Options start with their size. Let ombus_…_options_init(&options, sizeof options) fill in the
 //   defaults, then change what you want: a program keeps working with a newer library whose
 //   options have grown, and with an older one as long as it leaves what that lacks at 0. A size

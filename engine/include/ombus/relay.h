@@ -86,6 +86,7 @@ class OMBUS_API Relay {
  public:
   // Opens the listening socket; the stream may come later.
   static Result<std::unique_ptr<Relay>> Create(const RelayOptions& options);
+  // In a forked child nothing: what its parent's threads were changing stays as it is.
   virtual ~Relay() = default;
 
   // Until Stop, the end of the stream (kExit) or an error that cannot be healed; once, after
