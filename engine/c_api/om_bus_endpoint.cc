@@ -144,8 +144,8 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
 [[gnu::noinline]] static int PollSlow(OmBusEndpoint* endpoint, OmBusRecord* record) {
   ombus::Record polled;
   ombus::Consumer& consumer = *endpoint->consumer;
-  if (endpoint->pending == 0 && consumer.TryCopyOut<ombus::slot_access::kInlineCopyBytesMax>(
-                                    endpoint->store.first(), &polled)) {
+  if (consumer.TryCopyOut<ombus::slot_access::kInlineCopyBytesMax>(endpoint->store.first(),
+                                                                   &polled)) {
     HandOut(polled, polled.payload, record);
     return 1;
   }
@@ -170,8 +170,7 @@ int om_bus_endpoint_poll(OmBusEndpoint* endpoint, OmBusRecord* record) {
   if (endpoint == nullptr || record == nullptr) [[unlikely]]
     return OM_ERR_BUS_INIT;
   ombus::Record taken;
-  if (endpoint->pending != 0 ||
-      !endpoint->consumer->TryCopyOut<ombus::slot_access::kFirstLinePayloadBytes>(
+  if (!endpoint->consumer->TryCopyOut<ombus::slot_access::kFirstLinePayloadBytes>(
           endpoint->store.first(), &taken)) [[unlikely]] {
     return PollSlow(endpoint, record);
   }
@@ -201,6 +200,7 @@ int om_bus_endpoint_poll_batch(OmBusEndpoint* endpoint, OmBusRecord* records, si
     if (code == 0 && result == PollResult::kEpochChanged) continue;
     if (count == 0) return code;
     endpoint->pending = code;
+    consumer.HoldBack();  // or the next poll would take a record before it says that
     break;
   }
   consumer.Release();

@@ -114,11 +114,12 @@ int om_bus_stream_create(OmBusStream** out, const OmBusStreamConfig* config) {
 
 int om_bus_stream_publish(OmBusStream* stream, uint64_t wal_seq, uint8_t wal_type,
                           const void* payload, uint16_t len) {
-  if (stream != nullptr && payload != nullptr && !stream->Renewed() &&
-      stream->producer->TryPublishShort(wal_seq, wal_type, payload, len)) [[likely]] {
-    return 0;
+  const size_t size = ombus::slot_access::InOneRegister(len);
+  if (stream == nullptr || payload == nullptr || stream->Renewed() ||
+      !stream->producer->TryPublishShort(wal_seq, wal_type, payload, size)) [[unlikely]] {
+    return PublishSlow(stream, wal_seq, wal_type, payload, len);
   }
-  return PublishSlow(stream, wal_seq, wal_type, payload, len);
+  return 0;
 }
 
 int om_bus_stream_publish_batch(OmBusStream* stream, const OmBusRecord* records, uint32_t count) {

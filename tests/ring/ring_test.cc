@@ -330,6 +330,23 @@ TEST_F(RingTest, TryCopyOutLeavesWhatIsLongerThanAskedForToPoll) {
   EXPECT_EQ(TextOf(record), std::string(41, 'x'));
 }
 
+TEST_F(RingTest, WhatIsHeldBackIsLeftToPoll) {
+  auto producer = MakeProducer({.capacity = 16});
+  auto consumer = MakeConsumer();
+  std::byte copy[256];
+  Record record;
+  for (uint64_t seq = 1; seq <= 8; ++seq) {
+    ASSERT_EQ(PublishText(*producer, seq, "x"), PublishResult::kOk);
+  }
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  ASSERT_TRUE(consumer->TryCopyOut<512>(copy, &record));
+  consumer->HoldBack();
+  EXPECT_FALSE(consumer->TryCopyOut<512>(copy, &record));
+  ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
+  EXPECT_EQ(record.wal_seq, 3u);
+  EXPECT_TRUE(consumer->TryCopyOut<512>(copy, &record));
+}
+
 TEST_F(RingTest, TryCopyOutLeavesAnEvictionToPoll) {
   auto producer = MakeProducer({.capacity = 4, .staleness_ns = 1});
   auto consumer = MakeConsumer();

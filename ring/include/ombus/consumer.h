@@ -92,6 +92,10 @@ class OMBUS_API Consumer {
   template <size_t kBytesMax>
   __attribute__((visibility("hidden"))) bool TryCopyOut(std::byte* to, Record* record);
 
+  // Until the next Poll, PollBatch or Drain, TryCopyOut takes nothing: for who has something else
+  // to say first, and no time to look for that before each record.
+  void HoldBack();
+
   // Up to out.size() records at once; flags of each say gap and reorder. All payloads stay until
   // the next call.
   BatchResult PollBatch(std::span<Record> out);
@@ -153,7 +157,7 @@ class OMBUS_API Consumer {
   }
   bool InRun() const { return static_cast<int64_t>(bound_ - tail_) > 0; }
   template <size_t kBytesMax>
-  uint32_t CopyableSizeEnd() const;
+  size_t CopyableSizeEnd() const;
   bool TakeFrom(const SlotHeader* slot, uint64_t position, Record* record);
   bool Take(Record* record);
   bool InSequence(const Record& record) const;
@@ -198,7 +202,7 @@ class OMBUS_API Consumer {
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;     // a payload as large as that needs a closer look
-  uint32_t short_size_end_ = 0;     // the same, or is not all in the first line
+  size_t short_size_end_ = 0;       // the same, or is not all in the first line
   uint64_t fetch_end_ = 0;          // below it, the record fetch_ahead_slots_ ahead is published
   uint64_t fetch_ahead_bytes_ = 0;  // to that one's slot, but at the end of a lap
   uint64_t wal_seq_offset_ = 0;     // the expected sequence less tail_: the same while all is well

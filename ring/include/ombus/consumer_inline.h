@@ -77,6 +77,8 @@ inline __attribute__((always_inline)) bool Consumer::Take(Record* record) {
   return TakeFrom(slot, position, record);
 }
 
+inline void Consumer::HoldBack() { stop_ = tail_; }
+
 // Whether the record that Take took is the expected one. If not, Classify says what it is.
 inline __attribute__((always_inline)) bool Consumer::InSequence(const Record& record) const {
   return record.wal_seq - (tail_ - 1) == wal_seq_offset_;
@@ -116,7 +118,7 @@ inline PollResult Consumer::Poll(Record* record) {
 
 // A payload as large as that is not one for TryCopyOut.
 template <size_t kBytesMax>
-inline __attribute__((always_inline)) uint32_t Consumer::CopyableSizeEnd() const {
+inline __attribute__((always_inline)) size_t Consumer::CopyableSizeEnd() const {
   if (kBytesMax == slot_access::kFirstLinePayloadBytes) return short_size_end_;
   return plain_size_end_ > kBytesMax ? kBytesMax + 1 : plain_size_end_;
 }
@@ -130,12 +132,16 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
       [[unlikely]]
     return false;
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  const size_t size = slot_access::MetaLength(meta);
+  const size_t size = slot_access::InOneRegister(slot_access::MetaLength(meta));
   if (slot_access::LoadWord(&slot->wal_seq) != position + wal_seq_offset_ ||
-      static_cast<uint32_t>(size) >= CopyableSizeEnd<kBytesMax>()) [[unlikely]]
+      size >= CopyableSizeEnd<kBytesMax>()) [[unlikely]]
     return false;
   if (size > kBytesMax) __builtin_unreachable();
-  slot_access::CopyInline(to, slot_access::Payload(slot), size);
+  if (kBytesMax == slot_access::kFirstLinePayloadBytes) {
+    slot_access::CopyShort(to, slot_access::Payload(slot), size);
+  } else {
+    slot_access::CopyInline(to, slot_access::Payload(slot), size);
+  }
   slot_access::LoadFence();  // the copy before the look at control [evict]
   // One look is enough for both: nothing read so far was overwritten, and nobody urges us. [evict]
   ConsumerLine* const line = line_;
@@ -149,9 +155,7 @@ inline __attribute__((always_inline)) bool Consumer::TryCopyOut(std::byte* to, R
   line->tail.store(next, std::memory_order_release);  // [tail]
   record->wal_seq = wal_seq;
   record->payload = to;
-  record->size = static_cast<uint16_t>(size);
-  record->type = slot_access::MetaType(meta);
-  record->flags = 0;
+  slot_access::UnpackMeta(meta, record);
   return true;
 }
 

@@ -84,7 +84,7 @@ class OMBUS_API Producer {
 
   // The shortest way for a payload of at most 40 bytes, which shares its line with the slot's
   // header. False: nothing was published; TryPublish does it, or says why not.
-  bool TryPublishShort(uint64_t wal_seq, uint8_t type, const void* payload, uint16_t size);
+  bool TryPublishShort(uint64_t wal_seq, uint8_t type, const void* payload, size_t size);
 
   // Publishes records in order, head stored every 32. All sizes are checked before any is written.
   // *published, where given, says how many are in the ring whatever the result.
@@ -184,7 +184,7 @@ class OMBUS_API Producer {
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;  // a payload as large as that is sealed, or too large
-  uint32_t short_size_end_ = 0;  // the same, or is not all in the first line
+  size_t short_size_end_ = 0;    // the same, or is not all in the first line
   uint64_t prefetch_ahead_bytes_ = 0;
   RingHeader* header_ = nullptr;
   Seal seal_ = nullptr;  // null: records are not sealed

@@ -54,14 +54,14 @@ inline void Producer::StoreHead(uint64_t head) {
 
 inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wal_seq, uint8_t type,
                                                                      const void* payload,
-                                                                     uint16_t size) {
+                                                                     size_t size) {
   const uint64_t position = head_;
   if (size >= short_size_end_ || position == limit_) [[unlikely]]
     return false;
   if (size > slot_access::kFirstLinePayloadBytes) __builtin_unreachable();
   SlotHeader* slot = SlotAt(position);
   PrefetchAhead(slot, 0);
-  slot_access::CopyInline(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
+  slot_access::CopyShort(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
   SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
   StoreHead(position + 1);
   return true;

@@ -29,12 +29,19 @@ inline constexpr size_t kInlineCopyBytesMax = 512;
 using Word = uint64_t __attribute__((may_alias));
 
 // type, reserved, length and crc32c as one word.
-inline constexpr uint64_t PackMeta(uint8_t type, uint16_t length, uint32_t crc32c) {
-  return uint64_t{type} | uint64_t{length} << 16 | uint64_t{crc32c} << 32;
+inline constexpr uint64_t PackMeta(uint8_t type, uint64_t length, uint32_t crc32c) {
+  return uint64_t{type} | length << 16 | uint64_t{crc32c} << 32;
 }
 inline constexpr uint8_t MetaType(uint64_t meta) { return static_cast<uint8_t>(meta); }
 inline constexpr uint32_t MetaLength(uint64_t meta) { return static_cast<uint32_t>(meta) >> 16; }
 inline constexpr uint32_t MetaCrc(uint64_t meta) { return static_cast<uint32_t>(meta >> 32); }
+
+// The same size, of which g++ knows no more than that it is one: else it keeps it twice, as 16 or
+// 32 bits and as 64, and converts it for each use.
+inline __attribute__((always_inline)) size_t InOneRegister(size_t size) {
+  __asm__("" : "+r"(size));
+  return size;
+}
 
 // One by one, so that a record that stays in registers does.
 inline void UnpackMeta(uint64_t meta, Record* record) {
@@ -89,25 +96,14 @@ __attribute__((noinline)) inline void CopyLarge(std::byte* to, const std::byte* 
   std::memcpy(to, from, size);
 }
 
-// Copies size bytes, at most kInlineCopyBytesMax, in words, the last of which overlap. The point:
-// no call for small sizes (a call of memcpy costs as much as all the rest of a publish), and no
-// store twice: stores count more than branches where one thread publishes and polls.
-inline __attribute__((always_inline)) void CopyInline(std::byte* to, const std::byte* from,
-                                                      size_t size) {
-  if (size >= 16) {
-    size_t at = 0;
-    for (; at + 64 <= size; at += 64) {
-      std::memcpy(to + at, from + at, 64);
-      __asm__ volatile("" : : : "memory");
-    }
-    for (; at + 16 < size; at += 16) {
-      std::memcpy(to + at, from + at, 16);
-      __asm__ volatile("" : : : "memory");  // or g++ turns the loop into a call of memcpy
-    }
-    std::memcpy(to + size - 16, from + size - 16, 16);
-  } else if (size >= 8) {
+// Copies size bytes, at most 15, in words, the last of which overlap. 8 bytes take no jump: so
+// many are mostly meant where there is a choice.
+inline __attribute__((always_inline)) void CopyBelow16(std::byte* to, const std::byte* from,
+                                                       size_t size) {
+  if (size >= 8) [[likely]] {
     std::memcpy(to, from, 8);
-    if (size != 8) std::memcpy(to + size - 8, from + size - 8, 8);
+    if (size != 8) [[unlikely]]
+      std::memcpy(to + size - 8, from + size - 8, 8);
   } else if (size >= 4) {
     std::memcpy(to, from, 4);
     if (size != 4) std::memcpy(to + size - 4, from + size - 4, 4);
@@ -118,6 +114,34 @@ inline __attribute__((always_inline)) void CopyInline(std::byte* to, const std::
       to[size - 1] = from[size - 1];
     }
   }
+}
+
+// Copies size bytes, at most kInlineCopyBytesMax, likewise. The point: no call for small sizes (a
+// call of memcpy costs as much as all the rest of a publish), and no store twice: stores count more
+// than branches where one thread publishes and polls.
+inline __attribute__((always_inline)) void CopyInline(std::byte* to, const std::byte* from,
+                                                      size_t size) {
+  if (size < 16) return CopyBelow16(to, from, size);
+  size_t at = 0;
+  for (; at + 64 <= size; at += 64) {
+    std::memcpy(to + at, from + at, 64);
+    __asm__ volatile("" : : : "memory");
+  }
+  for (; at + 16 < size; at += 16) {
+    std::memcpy(to + at, from + at, 16);
+    __asm__ volatile("" : : : "memory");  // or g++ turns the loop into a call of memcpy
+  }
+  std::memcpy(to + size - 16, from + size - 16, 16);
+}
+
+// The same for a payload of the first line. What is below 16 bytes falls through: a jump there and
+// back would cost it more than the copy.
+inline __attribute__((always_inline)) void CopyShort(std::byte* to, const std::byte* from,
+                                                     size_t size) {
+  if (size < 16) [[likely]]
+    CopyBelow16(to, from, size);
+  else
+    CopyInline(to, from, size);
 }
 
 inline __attribute__((always_inline)) void CopyBytes(std::byte* to, const std::byte* from,
