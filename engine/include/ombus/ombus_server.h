@@ -76,11 +76,11 @@ typedef struct ombus_server_options {
   // costs speed alone, an event with the cure.
   uint32_t send_mode;              // an OMBUS_SEND_…; FIXED
   uint32_t busy_poll_us;           // SO_BUSY_POLL of the clients' sockets; 0: off; 0
-  uint32_t napi_busy_poll_us;      // the same for the whole io_uring (Linux 6.9); 0: off; 0
+  uint32_t napi_busy_poll_us;      // an io_uring that waits polls the cards (Linux 6.9); 0: off; 0
   int32_t incoming_cpu;            // SO_INCOMING_CPU of the listening socket; -1: off; -1
   uint32_t sq_poll;                // 1: a kernel thread submits, which costs a core; 0
   int32_t sq_poll_cpu;             // where; -1: anywhere; -1
-  uint32_t sq_poll_idle_ms;        // it sleeps after so long without work; 100
+  uint32_t sq_poll_idle_ms;        // it sleeps after so long without work; 0: a second; 100
   const char* congestion_control;  // TCP_CONGESTION, as "cubic"; NULL: the system's
   // A client that lags more than so many bytes for so long without a break: over the soft mark it
   // is warned, over the hard one the policy takes its course (not with WAIT). 0 bytes: none; 0.
