@@ -47,8 +47,10 @@ UringBackend::Slot* UringBackend::Begin(SocketId id, Op op, uint64_t token) {
   return nullptr;
 }
 
-// Order is kept: once something waits in the backlog, everything goes there.
+// Order is kept: a lone send is no longer one, and once something waits in the backlog, everything
+// goes there.
 io_uring_sqe* UringBackend::NewSqe() {
+  if (lone_send_.id != kNoSocket) QueueLoneSend();
   if (backlog_.empty()) {
     io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
     if (sqe != nullptr) return sqe;
@@ -124,18 +126,32 @@ void UringBackend::Send(SocketId id, std::span<const std::byte> bytes, uint64_t 
   Slot* slot = Begin(id, Op::kSend, token);
   if (slot == nullptr) return;
   bytes = bytes.first(std::min(bytes.size(), kSendBytesMax));
+  if (lone_send_.id == kNoSocket && io_uring_sq_ready(&ring_) == 0 && backlog_.empty() &&
+      !sq_poll_ && !zero_copy_) {
+    lone_send_ = {id, bytes};
+    return;
+  }
+  QueueSend(id, *slot, bytes);
+}
+
+void UringBackend::QueueSend(SocketId id, Slot& slot, std::span<const std::byte> bytes) {
   io_uring_sqe* sqe = NewSqe();
   if (bytes.size() >= kZeroCopyBytesMin && InRegion(bytes)) {
-    if (zero_copy_ && WantsZeroCopy(*slot)) [[unlikely]] {
-      return PrepareZeroCopy(sqe, id, *slot, bytes);
+    if (zero_copy_ && WantsZeroCopy(slot)) [[unlikely]] {
+      return PrepareZeroCopy(sqe, id, slot, bytes);
     }
-    if (bytes.size() >= kFixedBytesMin) return PrepareFixedWrite(sqe, id, *slot, bytes);
+    if (bytes.size() >= kFixedBytesMin) return PrepareFixedWrite(sqe, id, slot, bytes);
   }
-  const int fd = slot->registered_file ? id : slot->fd;
+  const int fd = slot.registered_file ? id : slot.fd;
   io_uring_prep_send(sqe, fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (slot->registered_file) sqe->flags |= IOSQE_FIXED_FILE;
-  sqe->user_data = Tag(id, *slot, Op::kSend);
+  if (slot.registered_file) sqe->flags |= IOSQE_FIXED_FILE;
+  sqe->user_data = Tag(id, slot, Op::kSend);
   ++stats_.sends_plain;
+}
+
+void UringBackend::QueueLoneSend() {
+  const LoneSend lone = std::exchange(lone_send_, {});
+  QueueSend(lone.id, *table_.Find(lone.id), lone.bytes);
 }
 
 bool UringBackend::WantsZeroCopy(Slot& slot) {

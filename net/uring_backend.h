@@ -1,6 +1,7 @@
 // UringBackend: the Backend contract over io_uring. All that a turn queued goes to the kernel in
 // one system call, and a turn with nothing to do makes none. Where one socket alone listens, a turn
-// that only has news to fetch may make a recv in its place.
+// that only has news to fetch may make a recv in its place, and one that has a single thing to send
+// makes a send.
 //
 // Requests that stay pending (accept, receive, poll, connect) use the plain descriptor, sends the
 // registered one: on kernels before 6.10 a pending request on a registered file delays the release
@@ -84,6 +85,12 @@ class UringBackend {
     int32_t receive_error = 0;     // that ReceiveSole took from the socket; Receive ends with it
   };
 
+  // All that was queued since the last turn.
+  struct LoneSend {
+    SocketId id = kNoSocket;
+    std::span<const std::byte> bytes = {};
+  };
+
   explicit UringBackend(const BackendOptions& options);
   Status SetUp(const BackendOptions& options);
   int MakeRing(uint32_t entries, bool sq_poll);  // 0 or -errno
@@ -96,6 +103,8 @@ class UringBackend {
   // Queueing.
   Slot* Begin(SocketId id, Op op, uint64_t token);  // null: refused, and a completion says so
   io_uring_sqe* NewSqe();                           // never null
+  void QueueSend(SocketId id, Slot& slot, std::span<const std::byte> bytes);
+  void QueueLoneSend();
   bool InRegion(std::span<const std::byte> bytes) const;
   bool WantsZeroCopy(Slot& slot);
   void PrepareZeroCopy(io_uring_sqe* sqe, SocketId id, const Slot& slot,
@@ -108,6 +117,7 @@ class UringBackend {
   void FillFromBacklog();
   bool KernelHasNews() const;
   bool ReceiveSole();
+  void SendLone();
   int EnterOnce(uint64_t wait_ns);
   bool CallsKernel(uint64_t wait_ns) const;
   int CallKernel(uint64_t wait_ns);
@@ -125,6 +135,7 @@ class UringBackend {
   UringBuffers buffers_;  // outlives the ring
   io_uring ring_{};
   SocketTable<Slot> table_;
+  LoneSend lone_send_;
   std::vector<io_uring_sqe> backlog_;  // what did not fit into the submission queue, in order
   // Completions that the kernel does not tell: since this turn began, and those it tells.
   std::vector<Completion> untold_, telling_;

@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <map>
 #include <memory>
@@ -159,16 +161,45 @@ TEST_F(UringBackendTest, MoreCompletionsThanTheQueueHoldsAllArriveOnce) {
 TEST_F(UringBackendTest, LargePiecesOfRegisteredMemoryAreSentFromRegisteredBuffers) {
   const Status status = backend_->RegisterMemory(bytes_);
   if (!status.ok()) GTEST_SKIP() << status.message();
-  const SocketId id = AdoptPair();
+  const SocketId id = AdoptPair(), other = AdoptPair();
   backend_->Send(id, std::span(bytes_).subspan(100, kLarge), 1);
-  TurnUntil(Op::kSend, 1);
-  EXPECT_EQ(backend_->stats().sends_fixed, 1u);
+  backend_->Send(other, std::span(bytes_).subspan(100, kLarge), 1);
+  TurnUntil(Op::kSend, 2);
+  EXPECT_EQ(backend_->stats().sends_fixed, 2u);
   EXPECT_EQ(backend_->stats().sends_plain, 0u);
   backend_->Send(id, std::span(bytes_).subspan(100, kLarge - 1), 1);
+  backend_->Send(other, std::span(bytes_).subspan(100, kLarge), 1);
+  TurnUntil(Op::kSend, 4);
+  EXPECT_EQ(backend_->stats().sends_fixed, 3u);
+  EXPECT_EQ(backend_->stats().sends_plain, 1u);
+  std::sort(counter_.send_results.begin(), counter_.send_results.end());
+  EXPECT_EQ(counter_.send_results, std::vector<int32_t>({kLarge - 1, kLarge, kLarge, kLarge}));
+}
+
+TEST_F(UringBackendTest, WhatIsSentAloneInATurnIsSentByAddress) {
+  const Status status = backend_->RegisterMemory(bytes_);
+  if (!status.ok()) GTEST_SKIP() << status.message();
+  const SocketId id = AdoptPair();
+  ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  const uint64_t enters = backend_->stats().enters;
+  backend_->Send(id, std::span(bytes_).first(kLarge), 1);
+  ASSERT_TRUE(backend_->Turn(counter_, 0).ok());
+  EXPECT_EQ(counter_.send_results, std::vector<int32_t>({kLarge}));
+  EXPECT_EQ(backend_->stats().sends_plain, 1u);
+  EXPECT_EQ(backend_->stats().enters, enters + 1);
+  // What is queued after it takes it along.
+  const SocketId other = AdoptPair();
+  backend_->Send(other, std::span(bytes_).first(kLarge), 1);
+  backend_->PollIn(id, 2);
   TurnUntil(Op::kSend, 2);
   EXPECT_EQ(backend_->stats().sends_fixed, 1u);
-  EXPECT_EQ(backend_->stats().sends_plain, 1u);
-  EXPECT_EQ(counter_.send_results, std::vector<int32_t>({kLarge, kLarge - 1}));
+  // Closed before the turn, it is sent or cancelled, and the socket is closed after it.
+  const SocketId third = AdoptPair();
+  backend_->Send(third, std::span(bytes_).first(10), 1);
+  backend_->Close(third, 3);
+  TurnUntil(Op::kClose, 1);
+  ASSERT_EQ(counter_.send_results.size(), 3u);
+  EXPECT_TRUE(counter_.send_results[2] == 10 || counter_.send_results[2] == -ECANCELED);
 }
 
 TEST_F(UringBackendTest, MoreThanAGibibyteIsNotRegisteredAndTheNoteSaysSo) {
@@ -223,17 +254,17 @@ class UringSigpipe : public UringBackendTest {
     const Status status = backend_->RegisterMemory(bytes_);
     if (!status.ok()) GTEST_SKIP() << status.message();
     backend_->AvoidNoSignalWrites();
-    id_ = AdoptPair();
+    ids_ = {AdoptPair(), AdoptPair()};
     peers_.clear();
   }
-  // To a peer that is gone.
+  // To two peers that are gone: what is sent alone is not sent from registered buffers.
   void SendInVain(int count) {
-    for (int i = 0; i < count; ++i) {
-      backend_->Send(id_, std::span(bytes_).first(kLarge), 1);
-      TurnUntil(Op::kSend, i + 1);
-      ASSERT_EQ(counter_.send_results.back(), -EPIPE);
+    for (int i = 1; i <= count; ++i) {
+      for (const SocketId id : ids_) backend_->Send(id, std::span(bytes_).first(kLarge), 1);
+      TurnUntil(Op::kSend, 2 * i);
     }
-    ASSERT_EQ(backend_->stats().sends_fixed, static_cast<uint64_t>(count));
+    for (const int32_t result : counter_.send_results) ASSERT_EQ(result, -EPIPE);
+    ASSERT_EQ(backend_->stats().sends_fixed, uint64_t{2} * static_cast<uint64_t>(count));
   }
   static bool SigpipeWaits() {
     sigset_t waiting;
@@ -246,7 +277,7 @@ class UringSigpipe : public UringBackendTest {
     return sigismember(&blocked, SIGPIPE) == 1;
   }
 
-  SocketId id_ = kNoSocket;
+  std::array<SocketId, 2> ids_ = {};
 };
 
 TEST_F(UringSigpipe, AHostWithTheDefaultActionSurvivesAndKeepsItsMask) {

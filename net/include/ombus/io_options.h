@@ -12,7 +12,8 @@
 
 namespace ombus {
 
-// How io_uring sends frames of the broadcast log. epoll always sends the plain way.
+// How io_uring sends frames of the broadcast log. epoll always sends the plain way, and so does a
+// turn, without zero-copy, that has one thing to send.
 enum class SendMode : uint8_t {
   kFixed,     // WRITE_FIXED from the registered log from 32 KiB up, which looks no pages up and
               // needs locked memory; SEND below
