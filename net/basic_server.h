@@ -201,11 +201,13 @@ class BasicServer {
   uint16_t port_ = 0;
   bool watch_queued_ = false, woken_ = false;
   bool accept_paused_ = false, shutting_down_ = false;
+  bool close_waits_ = false;  // for its turn, of a client whose drain is over
   uint64_t accept_again_ns_ = 0;
   TellSeldom accept_failures_;
   uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none
   uint64_t completions_ = 0;
-  uint64_t turned_ns_ = 0;  // when the last turn ended; 0: nobody's time was running
+  uint64_t turned_ns_ = 0;    // when the last turn ended; 0: nobody's time was running
+  uint64_t turned_head_ = 0;  // the log's, then
   // What QueueSends saw last; whether a session may have changed since; turns without it.
   uint64_t swept_head_ = ~uint64_t{0};
   bool attention_ = true;
@@ -215,6 +217,7 @@ class BasicServer {
 }  // namespace ombus::net
 
 #include "net/basic_server_accept_inl.h"  // IWYU pragma: export
+#include "net/basic_server_end_inl.h"     // IWYU pragma: export
 #include "net/basic_server_inl.h"         // IWYU pragma: export
 
 #endif  // OMBUS_NET_BASIC_SERVER_H_

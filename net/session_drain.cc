@@ -14,7 +14,7 @@ constexpr uint64_t kDrainLogsMax = 16;
 constexpr size_t kSmallBytes = 16u << 10;
 
 void AddOwn(std::vector<std::byte> bytes, std::vector<DrainPiece>* pieces) {
-  if (!bytes.empty()) pieces->push_back(OwnDrainPiece(std::move(bytes)));
+  if (!bytes.empty()) pieces->emplace_back(std::move(bytes));
 }
 
 }  // namespace
@@ -73,7 +73,8 @@ void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::by
       own->insert(own->end(), window.begin(), window.end());
     } else {
       AddOwn(std::exchange(*own, {}), &extra.drain);
-      drains_.Hold(log_, session.cursor, session.cursor + window.size(), &extra.drain);
+      drains_.Hold(log_, reads_from(), session.cursor, session.cursor + window.size(),
+                   &extra.drain);
     }
     session.cursor += window.size();
   }
@@ -81,8 +82,8 @@ void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::by
 
 void SessionTable::OnDrained(SessionExtra& extra, uint32_t bytes) {
   extra.drain_sent += bytes;
-  if (extra.drain_sent < extra.drain[extra.drain_at].bytes.size()) return;
-  extra.drain[extra.drain_at++].keep.reset();
+  if (extra.drain_sent < extra.drain[extra.drain_at].size()) return;
+  extra.drain[extra.drain_at++].Forget();
   extra.drain_sent = 0;
 }
 

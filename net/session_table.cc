@@ -141,7 +141,7 @@ std::span<const std::byte> SessionTable::NextSendSlow(Session& session) {
   if (session.state == SessionState::kDraining) {
     session.sending_own = true;
     if (OwnDone(session)) return {};
-    return extra.drain[extra.drain_at].bytes.subspan(extra.drain_sent);
+    return extra.drain[extra.drain_at].Ready(extra.drain_sent);
   }
   bool own_left = extra.own_sent < extra.own.size();
   if (session.state == SessionState::kCatchingUp && !own_left) {
@@ -308,6 +308,7 @@ bool SessionTable::InFlightBelow(uint64_t position) const {
 
 void SessionTable::Refresh() {
   NoteEpochFirst();
+  const uint64_t unsaved = drains_.unsaved();
   uint64_t lowest = ~uint64_t{0};
   bool busy = catching_up_ != 0;
   for (Session& session : sessions_) {
@@ -322,16 +323,16 @@ void SessionTable::Refresh() {
             (session.extra != nullptr &&
              (!OwnDone(session) || session.extra->hello_waits || session.extra->skip_waits));
   }
-  held_ = lowest;
-  if (lowest == ~uint64_t{0}) {
-    // Nobody holds the log; only the first record of an epoch, yet to come, is to be seen.
-    limit_ = epochs_.latest().first_wal_seq.has_value() ? lowest : log_.head() + log_.bytes();
-    all_drained_ = !busy;
-    return;
+  held_ = std::min(lowest, unsaved);
+  all_drained_ = lowest >= log_.head() && !busy;
+  limit_ = unsaved == DrainLog::kAllSaved ? unsaved : unsaved + log_.bytes();
+  if (lowest != ~uint64_t{0}) {
+    limit_ = std::min(limit_, lowest + lag_max());
+    stats_.log_bytes_high = std::max(stats_.log_bytes_high, log_.head() - lowest);
+  } else if (!epochs_.latest().first_wal_seq.has_value()) {
+    // No session holds the log; but the first record of an epoch, yet to come, is to be seen.
+    limit_ = std::min(limit_, log_.head() + log_.bytes());
   }
-  limit_ = lowest + lag_max();
-  all_drained_ = lowest == log_.head() && !busy;
-  stats_.log_bytes_high = std::max(stats_.log_bytes_high, log_.head() - lowest);
 }
 
 void SessionTable::QueueBye(Session& session, ByeReason why, std::string_view text) {

@@ -119,8 +119,17 @@ class SessionTable {
   // Deals as the policy says with every live session that would lag more than the limit after
   // `bytes` more. Their sends are not in flight. Those cut no longer count as clients.
   void MakeRoom(uint64_t bytes, uint64_t now_ns);
-  // The soft and the hard mark. MarksDue as of the last Refresh: whether anybody is over one, or
-  // was.
+  // So that there is room for `bytes` more, copies what those cut are still owed.
+  void SaveOwed(uint64_t bytes) {
+    if (drains_.unsaved() == DrainLog::kAllSaved) return;
+    drains_.SaveUpTo(log_, log_.head() + bytes - std::min(log_.head() + bytes, log_.bytes()));
+  }
+  // What there is to copy of that, or to free, is so in steps, one a turn: ahead of what comes new
+  // into the log, `came` bytes since the last turn, however much that is.
+  bool drains_busy() const { return drains_.busy(); }
+  void StepDrains(uint64_t came) { drains_.Step(log_, std::max(DrainLog::kStepBytes, 2 * came)); }
+  // The soft and the hard mark. MarksDue as of the last Refresh: whether anybody may be over one,
+  // or was.
   bool MarksDue() const;
   void CheckMarks(uint64_t now_ns);
   // Before NextSend is asked of all: the catch-up source may be read a few times more.
@@ -211,7 +220,9 @@ class SessionTable {
   uint64_t turn_bytes_max_;
   uint64_t limit_ = ~uint64_t{0};
   uint64_t ahead_ = 0;
-  uint64_t held_ = 0;  // the lowest cursor; all bits set where nobody holds the log
+  // The lowest cursor, or of what is still owed to those cut; all bits set where nobody holds the
+  // log.
+  uint64_t held_ = 0;
   bool all_drained_ = true;
   uint32_t live_ = 0, draining_ = 0, greeting_ = 0;
   uint32_t catching_up_ = 0;  // of live_

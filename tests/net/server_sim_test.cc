@@ -439,6 +439,10 @@ class SimRun {
       if (log_ != nullptr && !Chance(8 >> Below(4))) continue;
       ASSERT_TRUE(server->Turn(Chance(4) ? Below(1'000'000) : 0).ok());
     }
+    if (log_ == nullptr) return;
+    // What a server says that it still reads from never falls: the writer has gone by it.
+    const uint64_t writes_to = log_->log().head() + log_->room();
+    ASSERT_GE(writes_to, std::exchange(writes_to_, writes_to));
   }
   void TurnAll() {
     if (log_ != nullptr) log_->Publish();
@@ -528,6 +532,7 @@ class SimRun {
   size_t left_behind_ = 0;
   SimOptions sim_;
   std::unique_ptr<SharedLog> log_;
+  uint64_t writes_to_ = 0;
   std::vector<std::unique_ptr<BasicServer<SimBackend>>> servers_;
   std::vector<SimClient> clients_;
   std::vector<SimEpoch> epochs_{1};

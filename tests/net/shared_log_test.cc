@@ -5,7 +5,6 @@
 #include <thread>
 #include <vector>
 
-#include "net/drain_log.h"
 #include "net/session_table.h"
 
 namespace ombus::net {
@@ -123,20 +122,6 @@ TEST_F(SharedLogTest, EpochsAreKeptUntilEveryReaderIsBeyondThem) {
   EXPECT_EQ(log_->CopyEpochs(3, &epochs), 4u);
   ASSERT_EQ(epochs.size(), 1u);
   EXPECT_EQ(epochs[0].epoch, 4u);
-}
-
-TEST_F(SharedLogTest, ADrainCopiesNothingFromBeforeWhatAViewMayRead) {
-  Make(1, {.log_bytes = 1u << 20, .client_lag_bytes_max = 600'000});
-  BroadcastLog view = log_->View();
-  for (int i = 0; i < 500; ++i) ASSERT_EQ(Send(), BroadcastResult::kOk);
-  log_->Publish();
-  while (view.head() < log_->head()) view.TakeOver();
-  const uint64_t from = 100 * FrameBytes(1000);
-  ASSERT_LT(from, view.Oldest(view.bytes())->position);
-  DrainLog drains;
-  std::vector<DrainPiece> pieces;
-  drains.Hold(view, from, view.head(), &pieces);
-  EXPECT_EQ(drains.bytes(), view.head() - from);
 }
 
 // Also what ThreadSanitizer has to say.

@@ -56,6 +56,7 @@ class TableWorld : public ::testing::Test {
       const uint64_t bytes = FrameBytes(size);
       table_->Refresh();
       if (table_->log().head() + bytes > table_->limit()) table_->MakeRoom(bytes, now_ns_);
+      table_->SaveOwed(bytes);
       table_->log().Append(RecordOf(wal_seq, size));
       table_->Refresh();
     }
