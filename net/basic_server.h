@@ -201,7 +201,8 @@ class BasicServer {
   uint16_t port_ = 0;
   bool watch_queued_ = false, woken_ = false;
   bool accept_paused_ = false, shutting_down_ = false;
-  bool close_waits_ = false;  // for its turn, of a client whose drain is over
+  uint32_t closes_waiting_ = 0;  // for their turn, of clients whose time to drain is over
+  size_t drains_from_ = 0;       // the slot to look at first for them
   uint64_t accept_again_ns_ = 0;
   TellSeldom accept_failures_;
   uint64_t blocked_bytes_ = 0;  // of the frame that was refused with kFull; 0: none

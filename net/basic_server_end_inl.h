@@ -7,21 +7,27 @@
 
 namespace ombus::net {
 
-// Closes one a turn: those cut together are over together, and the others wait for one.
+// Who has all it is owed is closed at once. Those that were cut together run out of time together:
+// they are closed one a turn, since the others wait for that, and a sixty-fourth of those still
+// waiting, so that they cannot come faster than they go. From the slot on where the last turn
+// stopped: none waits for ever.
 template <Backend B>
 void BasicServer<B>::EndDrains() {
   const uint64_t now_ns = backend_->NowNs();
-  bool closed = false;
-  for (size_t slot = 0; slot < table_.slots(); ++slot) {
+  const size_t slots = table_.slots(), first = drains_from_;
+  uint32_t left = 1 + closes_waiting_ / 64;
+  closes_waiting_ = 0;
+  for (size_t i = 0; i < slots; ++i) {
+    const size_t slot = (first + i) % slots;
     Session& session = table_.at(slot);
     if (session.state != SessionState::kDraining) continue;
-    const bool over = table_.OwnDone(session) && FinishedAndDelivered(session);
-    if (!over && !table_.DrainIsOver(session, now_ns)) continue;
-    if (closed) {
-      close_waits_ = true;
-    } else {
+    if (!table_.DrainIsOver(session, now_ns)) {
+      if (table_.OwnDone(session) && FinishedAndDelivered(session)) Close(slot);
+    } else if (left != 0) {
       Close(slot);
-      closed = true;
+      if (--left == 0) drains_from_ = slot + 1;
+    } else {
+      ++closes_waiting_;
     }
   }
 }

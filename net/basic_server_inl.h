@@ -134,7 +134,7 @@ void BasicServer<B>::QueueSends() {
 // Deadlines of our own end a wait early. Reads the clock only where there are any.
 template <Backend B>
 uint64_t BasicServer<B>::BoundedWait(uint64_t timeout_ns) {
-  if (timeout_ns == 0 || close_waits_ || table_.drains_busy()) return 0;
+  if (timeout_ns == 0 || closes_waiting_ != 0 || table_.drains_busy()) return 0;
   if (table_.draining() != 0 || accept_paused_ || blocked_bytes_ != 0) {
     timeout_ns = std::min<uint64_t>(timeout_ns, 10'000'000);
   }
@@ -221,7 +221,6 @@ void BasicServer<B>::AfterTurn() {
     blocked_bytes_ = 0;
     attention_ = true;
   }
-  close_waits_ = false;
   if (table_.draining() != 0) EndDrains();
   const uint64_t came = head() - std::exchange(turned_head_, head());
   if (table_.drains_busy()) {

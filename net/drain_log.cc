@@ -83,7 +83,7 @@ DrainLog::Chunks::iterator DrainLog::Cover(Chunks::iterator next, uint64_t size,
 void DrainLog::Hold(const BroadcastLog& log, uint64_t floor, uint64_t from, uint64_t to,
                     std::vector<DrainPiece>* pieces) {
   ForgetUnsaved();
-  const uint64_t size = std::max(kChunkBytesMin, log.bytes() / kChunksOfLog);
+  const uint64_t size = std::clamp(log.bytes() / kChunksOfLog, kChunkBytesMin, kChunkBytesMax);
   auto chunk = std::find_if(chunks_.begin(), chunks_.end(),
                             [&](const auto& other) { return other->end > from; });
   for (uint64_t at = from; at < to; ++chunk) {

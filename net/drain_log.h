@@ -85,8 +85,9 @@ class DrainLog {
 
  private:
   // A chunk is for so many bytes, from a multiple of them on: clients whose cursors differ by a
-  // frame are not to have a chunk each. Of a large log for more, so that a client has few pieces.
-  static constexpr uint64_t kChunkBytesMin = 256u << 10;
+  // frame are not to have a chunk each. Of a large log for more, so that a client has few pieces,
+  // and never for so many that freeing it would take long.
+  static constexpr uint64_t kChunkBytesMin = 256u << 10, kChunkBytesMax = 16u << 20;
   static constexpr uint64_t kChunksOfLog = 64;
 
   using Chunks = std::deque<std::shared_ptr<DrainChunk>>;  // in the order of the log

@@ -62,6 +62,7 @@ class SendModeTest : public testing::Test {
     while (got.size() < bytes.size()) {
       if (!left.empty() && !under_way_) {
         backend().Send(id_, left, 1);
+        backend().PollOut(id_, 2);  // or a send that is alone in its turn would be plain
         under_way_ = true;
       }
       const size_t before = results_.all.size();
@@ -133,7 +134,7 @@ TEST_F(SendModeTest, AZeroCopySendThatIsRefusedGoesTheOtherWayAndOneNoteSaysSo) 
   SendThrough(std::span(region_).first(kLarge));
   SendThrough(std::span(region_).first(kLarge));
   EXPECT_EQ(backend().stats().sends_zero_copy, 1u);
-  EXPECT_GE(backend().stats().sends_fixed + backend().stats().sends_plain, 2u);
+  EXPECT_GE(backend().stats().sends_fixed, 2u);
   EXPECT_EQ(backend().TakeNote(),
             "io_uring \"SEND_ZC\": EOPNOTSUPP; these sockets cannot: leave the send mode fixed; "
             "sends are fixed from now on");

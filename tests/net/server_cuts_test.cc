@@ -57,15 +57,15 @@ class ServerCutsTest : public ::testing::Test {
     auto made = BasicServer<Backend>::Create(MakeBackend(), UniqueFd(listener_), options);
     ASSERT_TRUE(made.ok()) << made.status().message();
     server_ = std::move(*made);
-    for (uint32_t i = 0; i < kStalled; ++i) peers_.push_back(world_->ConnectPeer(listener_));
-    TurnUntil([&] { return server_->client_count() == kStalled; });
+    for (uint32_t i = 0; i < stalled_; ++i) peers_.push_back(world_->ConnectPeer(listener_));
+    TurnUntil([&] { return server_->client_count() == stalled_; });
     while (server_->min_lag() < kStandingBytes) {
       Broadcast();
       Turns(1);
     }
     ASSERT_LT(server_->max_lag(), 150'000u);  // or more would come than any may lag
     healthy_ = world_->ConnectPeer(listener_);
-    TurnUntil([&] { return server_->client_count() == kStalled + 1; });
+    TurnUntil([&] { return server_->client_count() == stalled_ + 1; });
     opened_ = OpenSockets();
   }
   // All that stand are over the mark in the same turn.
@@ -76,7 +76,7 @@ class ServerCutsTest : public ::testing::Test {
       (void)healthy_->Read(kReadBytes);
       return server_->stats().slow_client_drops != 0;
     });
-    ASSERT_EQ(server_->stats().slow_client_drops, kStalled);
+    ASSERT_EQ(server_->stats().slow_client_drops, stalled_);
     ASSERT_EQ(server_->client_count(), 1u);
   }
   void Broadcast() {
@@ -112,6 +112,7 @@ class ServerCutsTest : public ::testing::Test {
   std::vector<std::unique_ptr<typename World::Peer>> peers_;
   std::unique_ptr<typename World::Peer> healthy_;
   std::unique_ptr<BasicServer<Backend>> server_;
+  uint32_t stalled_ = kStalled;
   size_t opened_ = 0;
   uint64_t next_ = 1;
 };
@@ -139,6 +140,41 @@ TYPED_TEST(ServerCutsTest, ClosesOneATurnAndServesTheOthersInBetween) {
   EXPECT_LE(most, exact ? 1u : kStalled / 4);
   EXPECT_GE(came, (kStalled - 1) * FrameBytes(1000));
   EXPECT_EQ(this->server_->client_count(), 1u);
+}
+
+// Or strangers that make themselves be refused, and stand still, could have any number of sockets.
+TYPED_TEST(ServerCutsTest, ClosesTheMoreATurnTheMoreWaitForIt) {
+  this->stalled_ = 200;
+  this->Start({.drain_ms = 20});
+  this->CutThem();
+  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  int turns = 0;
+  for (; this->Closed() < this->stalled_; ++turns) {
+    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  }
+  EXPECT_LT(turns, 150);
+}
+
+TYPED_TEST(ServerCutsTest, ClosesAtOnceWhoHasAllThatItIsOwed) {
+  this->Start({});
+  std::vector<std::byte> refused;
+  AppendHello(&refused, {});
+  AppendGap(&refused, {});  // which no client may send
+  std::vector<std::unique_ptr<typename TypeParam::Peer>> strangers;
+  for (int i = 0; i < 100; ++i) {
+    strangers.push_back(this->world_->ConnectPeer(this->listener_));
+    strangers.back()->Write({reinterpret_cast<const char*>(refused.data()), refused.size()});
+  }
+  int turns = 0;
+  for (; this->server_->stats().protocol_errors < 100; ++turns) {
+    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  }
+  // The sockets of both ends are in this process, or in this network.
+  for (; this->OpenSockets() > this->opened_ + 100; ++turns) {
+    for (const auto& stranger : strangers) (void)stranger->Read(100);
+    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  }
+  EXPECT_LT(turns, 90);
 }
 
 TYPED_TEST(ServerCutsTest, ClosesAndFreesAllThoughNothingElseHappens) {

@@ -122,7 +122,7 @@ typedef struct ombus_server_stats {
   uint64_t turns;             // poll_io calls that had something to do
   uint64_t enters;            // system calls of the back end
   uint64_t sends_fixed;       // from the registered log
-  uint64_t sends_plain;
+  uint64_t sends_plain;       // small ones, and by io_uring what is alone in its turn
   uint64_t sends_zero_copy;
   uint64_t zero_copy_copied;  // of these, those of which the kernel says that it copied
   uint64_t clients_accepted;

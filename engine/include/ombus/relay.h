@@ -86,7 +86,8 @@ class OMBUS_API Relay {
  public:
   // Opens the listening socket; the stream may come later.
   static Result<std::unique_ptr<Relay>> Create(const RelayOptions& options);
-  // In a forked child nothing: what its parent's threads were changing stays as it is.
+  // In a forked child nothing: what its parent's threads were changing stays as it is, descriptors
+  // and all, until the child ends or executes another program.
   virtual ~Relay() = default;
 
   // Until Stop, the end of the stream (kExit) or an error that cannot be healed; once, after

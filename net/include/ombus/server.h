@@ -104,7 +104,7 @@ struct ServerStats {
   uint64_t turns = 0;             // PollIo calls that had something to do
   uint64_t enters = 0;            // system calls of the back end
   uint64_t sends_fixed = 0;       // from the registered log
-  uint64_t sends_plain = 0;
+  uint64_t sends_plain = 0;       // small ones, and by io_uring what is alone in its turn
   uint64_t sends_zero_copy = 0;
   uint64_t zero_copy_copied = 0;  // of these, those of which the kernel says that it copied
   uint64_t clients_accepted = 0;
