@@ -30,7 +30,8 @@ class SessionPeer {
   // Whether it has all there is, of which `last` is the latest sequence; or came from another
   // server with more than that, and is to be sent nothing yet.
   bool HasAll(uint64_t last) const {
-    return next_ == model_->count() || (welcome_.has_value() && welcome_->first_wal_seq > last);
+    return next_ == model_->count() ||
+           (welcome_.has_value() && (welcome_->first_wal_seq > last || AskedBeyond(last)));
   }
 
   void SayHello(const Hello& hello) {
@@ -71,6 +72,14 @@ class SessionPeer {
     bool is(GapReason why) const { return gap.why == static_cast<uint32_t>(why); }
     bool Names(uint64_t wal_seq) const { return gap.from <= wal_seq && wal_seq <= gap.to; }
   };
+
+  // In an epoch that had no record yet: WELCOME then names none as the first.
+  bool AskedBeyond(uint64_t last) const {
+    return !next_.has_value() && welcome_->first_wal_seq == 0 &&
+           std::any_of(asked_.begin(), asked_.end(), [&](const Asked& asked) {
+             return asked.hello.epoch == welcome_->epoch && asked.hello.resume_from > last;
+           });
+  }
 
   void TakeFrames() {
     std::span<const std::byte> left(inbox_);
