@@ -155,6 +155,17 @@ TYPED_TEST(ServerCutsTest, ClosesTheMoreATurnTheMoreWaitForIt) {
   EXPECT_LT(turns, 150);
 }
 
+TYPED_TEST(ServerCutsTest, SleepsAgainWhenThoseWhoWaitedHaveLeft) {
+  this->Start({.drain_ms = 20});
+  this->CutThem();
+  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  for (const auto& peer : this->peers_) peer->Reset();
+  for (int turn = 0; turn < 100; ++turn) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  const uint64_t start_ns = this->server_->NowNs();
+  ASSERT_NO_FATAL_FAILURE(this->Turns(1, 5 * kMs));
+  EXPECT_GE(this->server_->NowNs() - start_ns, 5 * kMs);
+}
+
 TYPED_TEST(ServerCutsTest, ClosesAtOnceWhoHasAllThatItIsOwed) {
   this->Start({});
   std::vector<std::byte> refused;
