@@ -3,6 +3,8 @@
 #ifndef OMBUS_NET_BASIC_SERVER_END_INL_H_
 #define OMBUS_NET_BASIC_SERVER_END_INL_H_
 
+#include <utility>
+
 #include "net/basic_server.h"
 
 namespace ombus::net {
@@ -13,10 +15,10 @@ namespace ombus::net {
 // stopped: none waits for ever.
 template <Backend B>
 void BasicServer<B>::EndDrains() {
+  uint32_t left = 1 + std::exchange(closes_waiting_, 0) / 64;
+  if (table_.draining() == 0) return;
   const uint64_t now_ns = backend_->NowNs();
   const size_t slots = table_.slots(), first = drains_from_;
-  uint32_t left = 1 + closes_waiting_ / 64;
-  closes_waiting_ = 0;
   for (size_t i = 0; i < slots; ++i) {
     const size_t slot = (first + i) % slots;
     Session& session = table_.at(slot);

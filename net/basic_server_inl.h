@@ -221,11 +221,7 @@ void BasicServer<B>::AfterTurn() {
     blocked_bytes_ = 0;
     attention_ = true;
   }
-  if (table_.draining() != 0) {
-    EndDrains();
-  } else {
-    closes_waiting_ = 0;  // who waited has left
-  }
+  EndDrains();
   const uint64_t came = head() - std::exchange(turned_head_, head());
   if (table_.drains_busy()) {
     table_.StepDrains(came);

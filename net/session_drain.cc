@@ -75,7 +75,7 @@ void SessionTable::AppendLog(Session& session, uint64_t end, std::vector<std::by
       AddOwn(std::exchange(*own, {}), &extra.drain);
       drains_.Hold(log_, reads_from(), session.cursor, session.cursor + window.size(),
                    &extra.drain);
-      limit_ = std::min(limit_, drains_.unsaved() + log_.bytes());  // until the next Refresh
+      limit_ = std::min(limit_, OwedLimit());  // until the next Refresh
     }
     session.cursor += window.size();
   }

@@ -306,9 +306,14 @@ bool SessionTable::InFlightBelow(uint64_t position) const {
   return false;
 }
 
+// As far as the log may be written for the sake of those cut.
+uint64_t SessionTable::OwedLimit() const {
+  const uint64_t unsaved = drains_.unsaved();
+  return unsaved == DrainLog::kAllSaved ? unsaved : unsaved + log_.bytes();
+}
+
 void SessionTable::Refresh() {
   NoteEpochFirst();
-  const uint64_t unsaved = drains_.unsaved();
   uint64_t lowest = ~uint64_t{0};
   bool busy = catching_up_ != 0;
   for (Session& session : sessions_) {
@@ -323,9 +328,9 @@ void SessionTable::Refresh() {
             (session.extra != nullptr &&
              (!OwnDone(session) || session.extra->hello_waits || session.extra->skip_waits));
   }
-  held_ = std::min(lowest, unsaved);
+  held_ = std::min(lowest, drains_.unsaved());
   all_drained_ = lowest >= log_.head() && !busy;
-  limit_ = unsaved == DrainLog::kAllSaved ? unsaved : unsaved + log_.bytes();
+  limit_ = OwedLimit();
   if (lowest != ~uint64_t{0}) {
     limit_ = std::min(limit_, lowest + lag_max());
     stats_.log_bytes_high = std::max(stats_.log_bytes_high, log_.head() - lowest);

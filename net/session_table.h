@@ -121,7 +121,6 @@ class SessionTable {
   void MakeRoom(uint64_t bytes, uint64_t now_ns);
   // So that there is room for `bytes` more, copies what those cut are still owed.
   void SaveOwed(uint64_t bytes) {
-    if (drains_.unsaved() == DrainLog::kAllSaved) return;
     drains_.SaveUpTo(log_, log_.head() + bytes - std::min(log_.head() + bytes, log_.bytes()));
   }
   // What there is to copy of that, or to free, is so in steps, one a turn: ahead of what comes new
@@ -192,6 +191,7 @@ class SessionTable {
                   uint64_t now_ns);
   std::vector<std::byte> TakeBegun(Session& session);
   void AppendLog(Session& session, uint64_t end, std::vector<std::byte>* own);
+  uint64_t OwedLimit() const;
   static void OnDrained(SessionExtra& extra, uint32_t bytes);
   void Warn(Session& session);
   void AppendWarning(std::vector<std::byte>* to, uint64_t pending_bytes);

@@ -75,7 +75,7 @@ bool UringBackend::ReceiveSole() {
   return true;
 }
 
-// A turn that has one thing to send and no news to fetch makes send() its system call: 3 to 7 %
+// A turn that has one thing to send and no news to fetch makes send() its system call: 4 to 6 %
 // more deliveries to a single client than by io_uring_enter, and of 64 KiB than from a registered
 // buffer; see docs/decisions/fanout-figures.md. In a second thread, which no ring allows, the
 // kernel is to say so.
