@@ -1,5 +1,4 @@
 // What the kernel says it was told: options of clients' sockets, and what /proc has of the ring.
-#include <dirent.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,6 +20,7 @@
 
 #include "net/io_options.h"
 #include "net/socket.h"
+#include "tests/net/open_descriptors.h"
 #include "tests/net/server_fixture.h"
 #ifdef OMBUS_HAVE_IOURING
 #include "net/uring_backend.h"
@@ -29,17 +29,6 @@
 
 namespace ombus::net {
 namespace {
-
-std::vector<int> OpenDescriptors() {
-  std::vector<int> all;
-  DIR* const folder = opendir("/proc/self/fd");
-  if (folder == nullptr) return all;
-  while (const dirent* entry = readdir(folder)) {
-    if (entry->d_name[0] != '.') all.push_back(std::atoi(entry->d_name));
-  }
-  closedir(folder);
-  return all;
-}
 
 // The server's end of a connection to `port` of this process.
 int AcceptedSocket(uint16_t port) {

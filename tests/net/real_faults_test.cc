@@ -1,7 +1,6 @@
 // What real clients do to a server: resets at any byte, reads of one byte, no reads at all, death,
 // thousands of connections, and a storm of them when descriptors have run out. Afterwards nothing
 // has leaked, and two healthy clients have got everything in order.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -13,18 +12,11 @@
 #include <vector>
 
 #include "tests/net/client_process.h"
+#include "tests/net/open_descriptors.h"
 #include "tests/net/server_fixture.h"
 
 namespace ombus::net {
 namespace {
-
-size_t OpenDescriptors() {
-  size_t count = 0;
-  DIR* folder = opendir("/proc/self/fd");
-  while (readdir(folder) != nullptr) ++count;
-  closedir(folder);
-  return count;
-}
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* text = getenv(name);
@@ -75,7 +67,7 @@ class RealFaultsTest : public ServerFixture {
       healthy_.push_back(std::make_unique<HealthyClient>(server_->port()));
     }
     WaitForClients(kHealthy);
-    descriptors_ = OpenDescriptors();
+    descriptors_ = OpenDescriptors().size();
   }
   // One record to all, and a turn.
   void Broadcast(size_t size = 64) {
@@ -93,7 +85,7 @@ class RealFaultsTest : public ServerFixture {
   void ExpectNothingLeaked() {
     TurnUntil([&] {
       for (const auto& client : healthy_) client->Read();
-      return server_->client_count() == kHealthy && OpenDescriptors() == descriptors_;
+      return server_->client_count() == kHealthy && OpenDescriptors().size() == descriptors_;
     });
     const ServerStats stats = server_->stats();
     EXPECT_EQ(stats.clients_accepted, kHealthy + stats.clients_disconnected);
@@ -110,7 +102,7 @@ class RealFaultsTest : public ServerFixture {
     Broadcast();
     TurnUntil([&] {
       for (const auto& client : healthy_) client->Read();
-      return server_->client_count() == kHealthy && OpenDescriptors() == descriptors_ &&
+      return server_->client_count() == kHealthy && OpenDescriptors().size() == descriptors_ &&
              std::all_of(healthy_.begin(), healthy_.end(),
                          [&](const auto& client) { return client->wal_seq() == wal_seq_; });
     });

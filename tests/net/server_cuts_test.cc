@@ -1,7 +1,6 @@
 // Clients that are cut together cost the others a step at a time: over every back end they are
 // closed one a turn, and what they are owed is copied as the turns go by; all of it in the end,
 // also where nothing else happens and where the server stops before.
-#include <dirent.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "net/basic_server.h"
 #include "net/epoll_backend.h"
+#include "tests/net/open_descriptors.h"
 #include "tests/net/real_world.h"
 #include "tests/net/sim_world.h"
 #ifdef OMBUS_HAVE_IOURING
@@ -86,6 +86,7 @@ class ServerCutsTest : public ::testing::Test {
               BroadcastResult::kOk);
   }
   void Turns(int count, uint64_t wait_ns = 0) {
+    turns_ += count;
     for (int i = 0; i < count; ++i) ASSERT_TRUE(server_->Turn(wait_ns).ok());
   }
   template <typename F>
@@ -93,16 +94,18 @@ class ServerCutsTest : public ::testing::Test {
     while (!done()) ASSERT_NO_FATAL_FAILURE(Turns(1, kMs));
   }
 
+  // The time of those cut is over.
+  void CutThemAndCloseTheFirst() {
+    ASSERT_NO_FATAL_FAILURE(CutThem());
+    TurnUntil([&] { return Closed() != 0; });
+  }
+
   // The server's and the peers'.
   size_t OpenSockets() {
     if constexpr (World::kSimulated) {
       return world_->network().open();
     } else {
-      size_t count = 0;
-      DIR* const list = opendir("/proc/self/fd");
-      while (readdir(list) != nullptr) ++count;
-      closedir(list);
-      return count;
+      return OpenDescriptors().size();
     }
   }
   size_t Closed() { return opened_ - OpenSockets(); }
@@ -113,6 +116,7 @@ class ServerCutsTest : public ::testing::Test {
   std::unique_ptr<typename World::Peer> healthy_;
   std::unique_ptr<BasicServer<Backend>> server_;
   uint32_t stalled_ = kStalled;
+  int turns_ = 0;
   size_t opened_ = 0;
   uint64_t next_ = 1;
 };
@@ -146,21 +150,17 @@ TYPED_TEST(ServerCutsTest, ClosesOneATurnAndServesTheOthersInBetween) {
 TYPED_TEST(ServerCutsTest, ClosesTheMoreATurnTheMoreWaitForIt) {
   this->stalled_ = 200;
   this->Start({.drain_ms = 20});
-  this->CutThem();
-  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
-  int turns = 0;
-  for (; this->Closed() < this->stalled_; ++turns) {
-    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
-  }
-  EXPECT_LT(turns, 150);
+  ASSERT_NO_FATAL_FAILURE(this->CutThemAndCloseTheFirst());
+  const int before = this->turns_;
+  ASSERT_NO_FATAL_FAILURE(this->TurnUntil([&] { return this->Closed() >= this->stalled_; }));
+  EXPECT_LT(this->turns_ - before, 150);
 }
 
 TYPED_TEST(ServerCutsTest, SleepsAgainWhenThoseWhoWaitedHaveLeft) {
   this->Start({.drain_ms = 20});
-  this->CutThem();
-  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  ASSERT_NO_FATAL_FAILURE(this->CutThemAndCloseTheFirst());
   for (const auto& peer : this->peers_) peer->Reset();
-  for (int turn = 0; turn < 100; ++turn) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  ASSERT_NO_FATAL_FAILURE(this->Turns(100, kMs));
   const uint64_t start_ns = this->server_->NowNs();
   ASSERT_NO_FATAL_FAILURE(this->Turns(1, 5 * kMs));
   EXPECT_GE(this->server_->NowNs() - start_ns, 5 * kMs);
@@ -176,22 +176,20 @@ TYPED_TEST(ServerCutsTest, ClosesAtOnceWhoHasAllThatItIsOwed) {
     strangers.push_back(this->world_->ConnectPeer(this->listener_));
     strangers.back()->Write({reinterpret_cast<const char*>(refused.data()), refused.size()});
   }
-  int turns = 0;
-  for (; this->server_->stats().protocol_errors < 100; ++turns) {
-    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
-  }
+  const int before = this->turns_;
+  ASSERT_NO_FATAL_FAILURE(
+      this->TurnUntil([&] { return this->server_->stats().protocol_errors >= 100; }));
   // The sockets of both ends are in this process, or in this network.
-  for (; this->OpenSockets() > this->opened_ + 100; ++turns) {
+  ASSERT_NO_FATAL_FAILURE(this->TurnUntil([&] {
     for (const auto& stranger : strangers) (void)stranger->Read(100);
-    ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
-  }
-  EXPECT_LT(turns, 90);
+    return this->OpenSockets() <= this->opened_ + 100;
+  }));
+  EXPECT_LT(this->turns_ - before, 90);
 }
 
 TYPED_TEST(ServerCutsTest, ClosesAndFreesAllThoughNothingElseHappens) {
   this->Start({.drain_ms = 20});
-  this->CutThem();
-  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  ASSERT_NO_FATAL_FAILURE(this->CutThemAndCloseTheFirst());
   const uint64_t start_ns = this->server_->NowNs();
   while (this->Closed() < kStalled) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kHourNs));
   if constexpr (TypeParam::kSimulated) {
@@ -207,8 +205,7 @@ TYPED_TEST(ServerCutsTest, ClosesAndFreesAllThoughNothingElseHappens) {
 
 TYPED_TEST(ServerCutsTest, ClosesAllAtOnceWhenItStops) {
   this->Start({.drain_ms = 20});
-  this->CutThem();
-  while (this->Closed() == 0) ASSERT_NO_FATAL_FAILURE(this->Turns(1, kMs));
+  ASSERT_NO_FATAL_FAILURE(this->CutThemAndCloseTheFirst());
   this->server_->Shutdown(0, ByeReason::kShutdown);
   EXPECT_EQ(this->Closed(), kStalled + 1);
 }
