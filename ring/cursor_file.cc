@@ -111,16 +111,12 @@ Status HandOnPermissions(int fd, const std::string& path) {
   return Status();
 }
 
-Status SyncFolder(const std::string& path) {
-  const std::string folder = FolderOf(path);
-  Descriptor fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.ok()) return SystemError("open", folder, errno, "the folder must be readable");
-  // Some file systems cannot, and need not.
-  if (fsync(fd.get()) != 0 && errno != EINVAL) return SystemError("fsync", folder, errno);
-  return Status();
-}
-
 Status WriteAndRename(const std::string& temporary, const std::string& path, uint64_t wal_seq) {
+  // What cannot be made to last is an error before anything is changed.
+  Descriptor folder(open(FolderOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.ok()) {
+    return SystemError("open folder of", path, errno, "the folder must exist and be readable");
+  }
   Result<int> opened = OpenTemporary(temporary);
   if (!opened.ok()) return opened.status();
   Descriptor fd(*opened);
@@ -130,6 +126,10 @@ Status WriteAndRename(const std::string& temporary, const std::string& path, uin
   if (Status status = HandOnPermissions(fd.get(), path); !status.ok()) return status;
   if (fd.Close() != 0) return SystemError("close", temporary, errno, kDiskRemedy);
   if (rename(temporary.c_str(), path.c_str()) != 0) return SystemError("rename", path, errno);
+  // Some file systems cannot, and need not.
+  if (fsync(folder.get()) != 0 && errno != EINVAL) {
+    return SystemError("fsync folder of", path, errno);
+  }
   return Status();
 }
 
@@ -168,11 +168,9 @@ Status SaveCursorFile(const std::string& path, uint64_t wal_seq) {
   if (!target.ok()) return target.status();
   const std::string temporary =
       *target + ".tmp." + std::to_string(getpid()) + "." + std::to_string(gettid());
-  if (Status status = WriteAndRename(temporary, *target, wal_seq); !status.ok()) {
-    (void)unlink(temporary.c_str());
-    return status;
-  }
-  return SyncFolder(*target);
+  Status status = WriteAndRename(temporary, *target, wal_seq);
+  if (!status.ok()) (void)unlink(temporary.c_str());
+  return status;
 }
 
 Result<uint64_t> LoadCursorFile(const std::string& path) {

@@ -210,6 +210,25 @@ TEST_F(CursorFileTest, AFolderThatMayNotBeWrittenIsAnErrorAndTheOldCursorStays) 
   ExpectLoads(1);
 }
 
+// It cannot be made to outlast a crash.
+TEST_F(CursorFileTest, AFolderThatMayNotBeReadIsAnErrorAndTheOldCursorStays) {
+  constexpr uid_t kNobody = 65534;
+  ASSERT_TRUE(SaveCursorFile(path_, 1).ok());
+  if (getuid() == 0) {
+    ASSERT_EQ(chown(folder_.c_str(), kNobody, kNobody), 0);
+    ASSERT_EQ(chown(path_.c_str(), kNobody, kNobody), 0);
+  }
+  fs::permissions(folder_, fs::perms::owner_write | fs::perms::owner_exec);
+  ChildProcess child([this](ChildProcess::Parent&) {
+    if (getuid() == 0 && setresuid(kNobody, kNobody, kNobody) != 0) return 2;
+    return SaveCursorFile(path_, 2).code() == StatusCode::kPermissionDenied ? 0 : 1;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  fs::permissions(folder_, fs::perms::owner_all);
+  ExpectLoads(1);
+  EXPECT_EQ(Files(), 1u);
+}
+
 TEST_F(CursorFileTest, AFullDiskIsAnErrorAndTheOldCursorStays) {
   constexpr int kNotAllowed = 77;
   ChildProcess child([this](ChildProcess::Parent&) {

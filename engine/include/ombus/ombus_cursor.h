@@ -14,7 +14,8 @@
 extern "C" {
 #endif
 
-// On an error the old file is untouched.
+// On an error the old file is untouched, but if it is the folder that cannot be written to its
+// disk: the new one is there then, and a crash of the host may bring the old one back.
 OMBUS_API ombus_status ombus_cursor_save(const char* path, uint64_t wal_seq,
                                          ombus_error* error) OMBUS_NOEXCEPT OMBUS_MUST_USE;
 

@@ -26,7 +26,8 @@ inline constexpr size_t kCursorFileBytes = 16;
 
 // Saves wal_seq at path. A symbolic link at path is followed, and stays. A file that is replaced
 // hands its permissions on; a new one gets 0644, less the umask. On an error the old file is
-// untouched.
+// untouched; but if it is the folder that cannot be written to its disk, the new one is there and a
+// crash of the host may bring the old one back.
 OMBUS_API Status SaveCursorFile(const std::string& path, uint64_t wal_seq);
 
 // kNotFound when there is none, kCorrupt when it is not a whole, undamaged cursor file.
