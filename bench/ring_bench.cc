@@ -1,5 +1,7 @@
-// What a record costs from publish to poll: in one thread (the instructions alone) and between two
-// processes (the cache lines too). Run it on an idle machine; two processes need two cores.
+// What a record costs from publish to poll: in one thread (the instructions alone; the two
+// yardsticks, bare cache lines and a classic ring, beside it) and between two processes (the cache
+// lines too). Run it on an idle machine; two processes need two cores. `ombus bench --mode limits`
+// gives the ratios, yardsticks between two processes included.
 #include <benchmark/benchmark.h>
 #include <sched.h>
 #include <signal.h>
@@ -13,6 +15,8 @@
 
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
+#include "tools/ring_limits_yardsticks.h"
+#include "tools/shared_memory.h"
 
 namespace ombus {
 namespace {
@@ -61,6 +65,41 @@ void OneThread(benchmark::State& state) { PublishPollOneThread(state, false); }
 void OneThreadSealed(benchmark::State& state) { PublishPollOneThread(state, true); }
 BENCHMARK(OneThread)->Arg(8)->Arg(64)->Arg(200);
 BENCHMARK(OneThreadSealed)->Arg(64)->Arg(200);
+
+void OneThreadBare(benchmark::State& state) {
+  const tools::RingShape shape;
+  tools::SharedMemory shared(shape.bytes());
+  const tools::BareLines lines(shared.memory(), shape);
+  const auto size = static_cast<uint16_t>(state.range(0));
+  char payload[256] = {};
+  uint64_t position = 0, sum = 0;
+  for (auto _ : state) {
+    lines.Store<false>(position, payload, size);
+    benchmark::ClobberMemory();  // the loads are to happen
+    sum += lines.Load(position++, size);
+  }
+  benchmark::DoNotOptimize(sum);
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(OneThreadBare)->Arg(8)->Arg(64)->Arg(200);
+
+void OneThreadClassic(benchmark::State& state) {
+  const tools::RingShape shape;
+  tools::SharedMemory shared(shape.bytes());
+  tools::ClassicRing ring(shared.memory(), shape);
+  ring.Join();
+  const auto size = static_cast<uint16_t>(state.range(0));
+  char payload[256] = {};
+  uint64_t wal_seq = 0;
+  Record record;
+  for (auto _ : state) {
+    (void)ring.Publish({.wal_seq = wal_seq++, .payload = payload, .size = size});
+    if (!ring.Poll(&record)) state.SkipWithError("lost");
+    benchmark::DoNotOptimize(record);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(OneThreadClassic)->Arg(8)->Arg(64)->Arg(200);
 
 void OneThreadReserveCommit(benchmark::State& state) {
   Pair pair;

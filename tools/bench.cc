@@ -18,7 +18,8 @@ namespace {
 
 constexpr CommandText kText = {
     "bench", "--mode MODE [--flag value]...",
-    "Measures this host; sequence, size, first and last bytes of each record are checked.\n"
+    "Measures this host; sequence, size, first and last bytes of each record are checked\n"
+    "(limits: sequences alone).\n"
     "  shm           publish and poll in one thread (--shm-batch: publish N, drain N)\n"
     "  shm-mixed     the same with an order flow's sizes\n"
     "  pub, poll     one half alone\n"

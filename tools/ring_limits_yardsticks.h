@@ -26,7 +26,7 @@
 #include "ombus/record.h"
 #include "ombus/ring_layout.h"
 #include "ombus/slot_access.h"
-#include "tools/cpu.h"
+#include "ring/clock.h"
 
 namespace ombus::tools {
 

@@ -25,6 +25,7 @@ class RawObject {
     if (bytes_ == 0) bytes_ = static_cast<size_t>(info.st_size);
     if (ftruncate(fd_, static_cast<off_t>(bytes_)) != 0) abort();
     if (bytes_ == 0) return;
+    if (bytes != 0 && posix_fallocate(fd_, 0, static_cast<off_t>(bytes_)) != 0) abort();
     void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, 0);
     if (memory == MAP_FAILED) abort();
     memory_ = static_cast<std::byte*>(memory);
@@ -38,6 +39,14 @@ class RawObject {
 
   int fd() const { return fd_; }
   size_t size() const { return bytes_; }
+  uint64_t allocated_bytes() const {
+    struct stat info = {};
+    return fstat(fd_, &info) == 0 ? static_cast<uint64_t>(info.st_blocks) * 512 : 0;
+  }
+  // Gives the memory of these bytes back; who touches them gets other memory, all zero.
+  bool Punch(off_t at, off_t bytes) const {
+    return fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, bytes) == 0;
+  }
   std::byte* memory() { return memory_; }
   RingHeader& header() { return *reinterpret_cast<RingHeader*>(memory_); }
   ConsumerLine& line(uint32_t index) {
