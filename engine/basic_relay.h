@@ -266,6 +266,7 @@ class RelayOn final : public Relay {
 
   Status Idle() {
     ++stats_.idle_turns;
+    if (feed_.consumer().Wait(0, 0)) return Status();  // finds out that the stream was removed, too
     const IdleStep step = idle_.OnIdle(now_ns_ - busy_ns_);
     if (RestAwake(step.action)) return Status();
     if (step.action == IdleAction::kSleepFor) return SleepInServer(step.sleep_ns);

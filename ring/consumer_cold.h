@@ -25,10 +25,16 @@ struct Consumer::Cold {
   uint32_t near_records = 0;  // nearer to head than this in a run of records: wait. 0: never
   NearWait near_wait;
   bool barrier_works = false;
-  bool replaced = false;     // the change to another object has been reported
+  bool replaced = false;  // the change to another object has been reported
+  bool orphaned = false;  // the name leads to another object, which this one says nothing of
+  uint64_t name_looked_at_ns = 0;
   int wake_descriptor = -1;  // inotify
   int wake_watch = -1;       // in it
   bool wake_lent = false;    // it is another's, who closes it
+
+  // Whether the next poll is to report that. A system call every 100 ms at most: for sleepers, who
+  // would never wake.
+  bool LooksOrphaned();
 
   ConsumerLine* line(uint32_t index) const { return &LineAt(object, geometry, index); }
 };

@@ -18,7 +18,20 @@ constexpr uint32_t kPausesPerLook = 16;
 constexpr uint64_t kSliceNs = 10'000'000;
 constexpr uint64_t kSliceWithoutBarrierNs = 1'000'000;
 
+constexpr uint64_t kLookAtNameEveryNs = 100'000'000;
+
 }  // namespace
+
+// Somebody removed the object, or it was damaged and its producer's successor took another: then no
+// state of it tells its readers.
+bool Consumer::Cold::LooksOrphaned() {
+  const uint64_t now_ns = NowNs();
+  if (now_ns - name_looked_at_ns >= kLookAtNameEveryNs) {
+    name_looked_at_ns = now_ns;
+    orphaned = object.LostNameToAnother();
+  }
+  return orphaned && !replaced;
+}
 
 // Also by head: a published record whose slot is damaged is something to poll.
 bool Consumer::WorthPolling() const {
@@ -28,7 +41,7 @@ bool Consumer::WorthPolling() const {
 
 bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
   Release();
-  if (WorthPolling()) return true;
+  if (WorthPolling() || cold_->LooksOrphaned()) return true;
   const uint64_t start_ns = NowNs();
   const uint64_t spin_end_ns = std::min(spin_ns, timeout_ns);
   while (NowNs() - start_ns < spin_end_ns) {
@@ -44,7 +57,7 @@ bool Consumer::Wait(uint64_t timeout_ns, uint64_t spin_ns) {
     AnnounceSleeper(*header_, kWaiterFutex, cold_->barrier_works);
     if (WorthPolling()) return true;
     SleepOnWakeWord(*header_, seen, std::min(slice_ns, timeout_ns - elapsed_ns));
-    if (WorthPolling()) return true;
+    if (WorthPolling() || cold_->LooksOrphaned()) return true;
   }
 }
 
@@ -66,7 +79,7 @@ Result<int> Consumer::WakeDescriptor(int lent) {
 
 bool Consumer::ArmWake() {
   Release();
-  if (WorthPolling()) return false;
+  if (WorthPolling() || cold_->LooksOrphaned()) return false;
   DisarmWake();
   if (!cold_->barrier_works) cold_->barrier_works = WakeBarrierWorks();
   AnnounceSleeper(*header_, kWaiterFile, cold_->barrier_works);

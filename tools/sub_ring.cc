@@ -87,7 +87,7 @@ class RingSubscription {
       seen_records_ = records;
       if (NowNs() - last_record_ns_ > options_.timeout_ns) return TimedOut();
     }
-    if (!options_.busy) (void)consumer_->Wait(kWaitNs);
+    (void)consumer_->Wait(options_.busy ? 0 : kWaitNs);
     return true;
   }
 

@@ -1,6 +1,7 @@
 // The relay's loop over a fake server: what it does with each thing the ring can say.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <memory>
@@ -288,6 +289,25 @@ TEST_F(RelayLoopTest, AStreamReplacedByOneOfOtherGeometryIsOpenedAgain) {
   ExpectRelayed(1, 3);
   ASSERT_EQ(world_.epochs.size(), 2u);
   EXPECT_EQ(world_.epochs[1], std::make_pair(second->epoch(), true));
+}
+
+TEST_F(RelayLoopTest, AStreamWhoseObjectWasRemovedIsOpenedAgainWithEachIdleStrategy) {
+  auto first = MakeProducer(stream_.name());
+  uint64_t next = 1;
+  for (const IdleStrategy idle :
+       {IdleStrategy::kBusy, IdleStrategy::kBackoff, IdleStrategy::kSleep}) {
+    StartAttached(*first, {.idle = idle});
+    ASSERT_EQ(PublishOne(*first, next++), PublishResult::kOk);
+    ASSERT_EQ(unlink(("/dev/shm" + stream_.name()).c_str()), 0);
+    auto second = MakeProducer(stream_.name());
+    ASSERT_TRUE(Eventually([&] { return second->live_consumers() == 1; }));
+    ASSERT_EQ(PublishOne(*second, next++), PublishResult::kOk);
+    ASSERT_TRUE(Relayed(next - 1));
+    EXPECT_TRUE(Told("replaced by another"));
+    StopRelay();
+    first = std::move(second);
+  }
+  ExpectRelayed(1, next);
 }
 
 TEST_F(RelayLoopTest, AStreamThatItWaitedForIsRelayedFromItsFirstRecordOn) {
