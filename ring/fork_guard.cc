@@ -13,9 +13,11 @@ namespace {
 
 constexpr int kKeptMax = 1 << 16;  // far beyond the usual limit of descriptors
 
-// By descriptor, the inode that it leads to; 0: not kept. Untouched pages cost none.
+// By descriptor, the inode that it leads to; 0: not kept. And whether a producer owns that by it.
+// Untouched pages cost none.
 constinit std::mutex guard;
 constinit ino_t kept[kKeptMax];
+constinit bool owners[kKeptMax];
 constinit int used = 0;  // none is kept from here on
 
 ino_t InodeOf(int fd) {
@@ -48,12 +50,26 @@ ForkGuard::~ForkGuard() { guard.unlock(); }
 void ForkGuard::KeepFromChildren(int fd) {
   if (fd < 0 || fd >= kKeptMax) return;
   kept[fd] = InodeOf(fd);
+  owners[fd] = false;
   used = std::max(used, fd + 1);
 }
 
 void ForkGuard::Close(int fd) {
   if (fd >= 0 && fd < kKeptMax) kept[fd] = 0;
   close(fd);
+}
+
+void ForkGuard::SetOwner(int fd, bool owner) {
+  if (fd >= 0 && fd < kKeptMax) owners[fd] = owner;
+}
+
+// In a child of fork none of them leads to its object any more.
+bool ForkGuard::OwnsObjectOf(int fd) {
+  const ino_t inode = InodeOf(fd);
+  for (int other = 0; other < used; ++other) {
+    if (owners[other] && kept[other] == inode && InodeOf(other) == inode) return true;
+  }
+  return false;
 }
 
 }  // namespace ombus

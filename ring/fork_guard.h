@@ -5,6 +5,9 @@
 // that is kept from children becomes one that leads nowhere and that nothing can be locked through.
 // Its number stays taken until the child closes it.
 //
+// So it is known here, too, which streams this very process owns: by those descriptors, and by
+// nothing that another process could write.
+//
 // Kept for the whole process: an inode for each descriptor, and a mutex that fork takes. Not for
 // children made without fork(3), that is by the bare system call or _Fork: those keep the locks.
 //
@@ -27,6 +30,11 @@ class ForkGuard {
   void KeepFromChildren(int fd);
   // Closes it, kept or not.
   void Close(int fd);
+
+  // That the producer's lock was taken through it, or dropped.
+  void SetOwner(int fd, bool owner);
+  // Whether it was taken through any of this process, for the object that fd leads to.
+  bool OwnsObjectOf(int fd);
 };
 
 }  // namespace ombus

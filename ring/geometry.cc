@@ -9,11 +9,15 @@ Status Invalid(std::string message) {
   return Status(StatusCode::kInvalidArgument, std::move(message));
 }
 
-Status Corrupt(const std::string& name, const std::string& what) {
+}  // namespace
+
+Status NoRing(const std::string& name, const std::string& what) {
   return Status(StatusCode::kCorrupt, "attach \"" + name + "\": " + what +
                                           "; it is no ombus stream or it is damaged: let its "
                                           "producer create it again, or remove its file");
 }
+
+namespace {
 
 // One access, whatever the compiler would make of a plain one: the header is shared with strangers,
 // and what was checked must be what is used.
@@ -87,7 +91,7 @@ void WriteGeometry(const Geometry& geometry, RingHeader& header) {
 Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
                               const std::string& name) {
   const uint32_t magic = header.magic.load(std::memory_order_acquire);  // pairs with [create]
-  if (magic != kRingMagic) return Corrupt(name, "wrong magic");
+  if (magic != kRingMagic) return NoRing(name, "wrong magic");
   const uint32_t version = ReadOnce(header.version);
   if (version != kRingVersion) {
     return Status(StatusCode::kVersionMismatch,
@@ -100,16 +104,16 @@ Result<Geometry> ReadGeometry(const RingHeader& header, uint64_t file_bytes,
                              .max_consumers = ReadOnce(header.max_consumers),
                              .flags = ReadOnce(header.flags)};
   if (Status status = CheckGeometry(geometry); !status.ok()) {
-    return Corrupt(name, status.message());
+    return NoRing(name, status.message());
   }
   if (ReadOnce(header.consumers_offset) != geometry.consumers_offset() ||
       ReadOnce(header.slots_offset) != geometry.slots_offset() ||
       ReadOnce(header.total_bytes) != geometry.total_bytes()) {
-    return Corrupt(name, "offsets and sizes contradict each other");
+    return NoRing(name, "offsets and sizes contradict each other");
   }
   if (file_bytes < geometry.total_bytes()) {
-    return Corrupt(name, "truncated to " + std::to_string(file_bytes) + " of " +
-                             std::to_string(geometry.total_bytes()) + " bytes");
+    return NoRing(name, "truncated to " + std::to_string(file_bytes) + " of " +
+                            std::to_string(geometry.total_bytes()) + " bytes");
   }
   return geometry;
 }

@@ -45,6 +45,9 @@ Status CheckGeometry(const Geometry& geometry);
 Status CheckRingName(const std::string& name);
 bool RingNameIsPath(const std::string& name);
 
+// kCorrupt: what is under that name is no ring, for it `what`.
+Status NoRing(const std::string& name, const std::string& what);
+
 // Writes all that ReadGeometry reads, but for the magic.
 void WriteGeometry(const Geometry& geometry, RingHeader& header);
 

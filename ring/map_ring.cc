@@ -6,24 +6,13 @@
 
 namespace ombus {
 
-namespace {
-
-bool BeingCreated(const ShmObject& object) {
-  if (object.file_bytes() == 0) return true;
-  uint32_t words[2];
-  return pread(object.fd(), words, sizeof words, 0) == sizeof words && HalfCreated(object, words);
-}
-
-}  // namespace
-
-// A hugetlbfs takes no writes, so that nothing stands there before the magic.
-bool HalfCreated(const ShmObject& object, const uint32_t (&words)[2]) {
-  return words[0] == 0 && (words[1] == kRingVersion || object.OnHugePages());
-}
-
 Result<Geometry> MapRing(ShmObject& object) {
   const std::string prefix = "attach \"" + object.name() + "\": ";
-  if (BeingCreated(object)) {
+  // Not yet through a mapping: touching what has no memory behind it takes some, and where there is
+  // none left, that is SIGBUS.
+  uint32_t magic = 0;
+  (void)!pread(object.fd(), &magic, sizeof magic, 0);
+  if (object.file_bytes() == 0 || (magic == 0 && object.BeingCreated())) {
     return Status(StatusCode::kUnavailable, prefix + "being created; try again in a moment");
   }
   // Its creator may have given it its size since it was opened.
@@ -33,10 +22,12 @@ Result<Geometry> MapRing(ShmObject& object) {
                   prefix + "truncated to " + std::to_string(object.file_bytes()) +
                       " bytes; let its producer create it again, or remove " + object.path());
   }
+  if (magic == 0) return NoRing(object.name(), "wrong magic");
   if (Status status = object.Map(kHeaderPageBytes); !status.ok()) return status;
   const Result<Geometry> geometry =
       ReadGeometry(*object.header(), object.file_bytes(), object.name());
   if (!geometry.ok()) return geometry.status();
+  if (!object.IsReserved(geometry->total_bytes())) return NoRing(object.name(), "has holes");
   if (Status status = object.Map(geometry->total_bytes()); !status.ok()) return status;
   return *geometry;
 }

@@ -14,12 +14,8 @@
 
 namespace ombus {
 
-// Whether the object begins as a creator leaves it that has not set the magic yet, or was killed
-// before it could: see ShmObject::Reserve. words: the object's first two, magic and version.
-bool HalfCreated(const ShmObject& object, const uint32_t (&words)[2]);
-
 // Maps the object as far as its geometry says, and returns that. Errors as ReadGeometry, and those
-// of mmap; kUnavailable for an empty object.
+// of mmap; kUnavailable for an empty object, or one whose creator is not done.
 Result<Geometry> MapRing(ShmObject& object);
 
 // A consumer's line of a mapped ring; index is below max_consumers.

@@ -157,7 +157,8 @@ MemoryReport ReadSmaps(std::istream& smaps, uint64_t address) {
 void AddWarnings(const MemoryOptions& options, uint64_t bytes, const MemoryRefusals& refusals,
                  MemoryReport* report) {
   const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
-  if (options.huge_pages && (whole == 0 || report->huge_bytes < whole)) {
+  // One page of a hugetlbfs holds a smaller ring, too.
+  if (options.huge_pages && (report->huge_bytes == 0 || report->huge_bytes < whole)) {
     WarnAsFar("huge pages", Of(report->huge_bytes, bytes), refusals.huge,
               "some were split again: memory is short", report);
   }

@@ -10,6 +10,7 @@
 
 #include "ring/byte_lock.h"
 #include "ring/crc32c.h"
+#include "ring/fork_guard.h"
 #include "ring/producer_cold.h"
 #include "ring/wake.h"
 
@@ -180,7 +181,10 @@ bool Producer::Superseded() {
   return state != RingState::kActive || header_->epoch.load(std::memory_order_relaxed) != epoch_;
 }
 
-void Producer::WakeSlow() { WakeSleepers(*header_, cold_->object.fd()); }
+void Producer::WakeSlow() {
+  WakeSleepers(*header_, cold_->object.fd());
+  if (Superseded()) limit_ = head_;  // the next publish takes its slow half, which says so
+}
 
 void Producer::Close() {
   Cold& cold = *cold_;
@@ -197,7 +201,9 @@ void Producer::Close() {
   }
   if (cold.options.unlink_on_close && cold.object.OwnsName()) cold.object.Unlink();
   WakeSlow();
+  ForkGuard guard;
   UnlockByte(cold.object.fd(), kProducerLockByte);
+  guard.SetOwner(cold.object.fd(), false);
 }
 
 uint32_t Producer::live_consumers() const {
@@ -205,7 +211,8 @@ uint32_t Producer::live_consumers() const {
   for (uint32_t i = 0; i < cold_->geometry.max_consumers; ++i) {
     const ConsumerLine& line = cold_->line(i);
     if (!LineHoldsBack(line.control.load(std::memory_order_acquire))) continue;  // [join]
-    if (line.pid.load(std::memory_order_acquire) != 0) ++live;                   // [joined]
+    if (line.pid.load(std::memory_order_acquire) == 0) continue;                 // [joined]
+    if (ByteIsLocked(cold_->object.fd(), ConsumerLockByte(i))) ++live;
   }
   return live;
 }

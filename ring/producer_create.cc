@@ -8,19 +8,18 @@
 // The lock counts only while the name still leads to the locked object; else all begins anew.
 #include <sys/auxv.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <utility>
 
 #include "ombus/producer.h"
 #include "ring/byte_lock.h"
 #include "ring/clock.h"
 #include "ring/fence.h"
+#include "ring/fork_guard.h"
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
 #include "ring/producer_cold.h"
@@ -55,12 +54,6 @@ uint64_t RandomEpoch(uint64_t previous) {
   return epoch;
 }
 
-// Tells containers apart that share /dev/shm, in each of which the producer may be process 1.
-uint64_t PidNamespace() {
-  struct stat info = {};
-  return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
-}
-
 // Epoch last: who sees the new epoch sees what goes with it. Pairs with PollSlow. The position is
 // released, too: who joins at it sees a head that is not behind it. Pairs with JoinAtEpochStart.
 // [epoch]
@@ -72,7 +65,6 @@ void BeginEpoch(RingHeader& header, uint64_t epoch, uint64_t position, RingState
 
 void MarkOwned(RingHeader& header) {
   header.producer_pid.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
-  header.producer_pid_namespace.store(PidNamespace(), std::memory_order_relaxed);
 }
 
 // A dead producer may have published records after it last stored head. What is in them is for the
@@ -112,6 +104,8 @@ void MarkReplaced(const ShmObject& object, const Geometry& geometry) {
              RecoverHead(object, geometry), RingState::kReplaced);
   UrgeReaders(object, geometry);
   WakeSleepers(header, object.fd());
+  // Whoever still publishes here, another thread, looks at that word with each record.
+  header.waiters.fetch_or(kReplacer, std::memory_order_relaxed);
 }
 
 // Readers that died with the former producer count no longer. As TendLine, before there is a limit.
@@ -140,10 +134,8 @@ uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   return head;
 }
 
-Status FillFresh(ShmObject& object, const Geometry& geometry) {
-  const uint32_t mark[2] = {0, kRingVersion};  // no magic yet: see CheckOurs
-  if (Status status = object.Reserve(geometry.total_bytes(), std::as_bytes(std::span(mark)));
-      !status.ok()) {
+Status FillFresh(ShmObject& object, const Geometry& geometry, uint32_t permissions) {
+  if (Status status = object.Reserve(geometry.total_bytes(), permissions); !status.ok()) {
     return status;
   }
   if (Status status = object.Map(geometry.total_bytes()); !status.ok()) return status;
@@ -156,26 +148,21 @@ Status FillFresh(ShmObject& object, const Geometry& geometry) {
   return Status();
 }
 
-bool OwnedByThisProcess(const RingHeader& header) {
-  return header.producer_pid.load(std::memory_order_relaxed) == static_cast<uint32_t>(getpid()) &&
-         header.producer_pid_namespace.load(std::memory_order_relaxed) == PidNamespace();
-}
-
 // Somebody holds the producer's lock. Ok: it was this process, and the name is free again.
 Status DisplaceOwner(ShmObject& object) {
   const std::string prefix = "create \"" + object.name() + "\": ";
   const Result<Geometry> geometry = MapRing(object);
+  if (geometry.status().code() == StatusCode::kUnavailable) return geometry.status();
   if (!geometry.ok()) {
     return Status(StatusCode::kAlreadyExists, prefix + "a live producer holds it (" +
                                                   geometry.status().message() +
                                                   "); stop that one or use another name");
   }
-  RingHeader& header = *object.header();
-  if (!OwnedByThisProcess(header)) {
-    return Status(StatusCode::kAlreadyExists,
-                  prefix + "a live producer owns it, process " +
-                      std::to_string(header.producer_pid.load(std::memory_order_relaxed)) +
-                      "; stop that one or use another name");
+  if (!ForkGuard().OwnsObjectOf(object.fd())) {
+    const uint32_t owner = object.header()->producer_pid.load(std::memory_order_relaxed);
+    return Status(StatusCode::kAlreadyExists, prefix + "a live producer owns it, process " +
+                                                  std::to_string(owner) +
+                                                  "; stop that one or use another name");
   }
   MarkReplaced(object, *geometry);
   if (object.OwnsName()) object.Unlink();
@@ -183,7 +170,7 @@ Status DisplaceOwner(ShmObject& object) {
 }
 
 // Whether an object that is no sound ring may be taken for the remains of one: what a creator left
-// that was killed (version without magic), or a ring of this version that was damaged. Anything
+// that was killed (marked, and without magic), or a ring of this version that was damaged. Anything
 // else is somebody's, who may still use it: many objects begin with zeros, and a ring of another
 // version locks nothing.
 Status CheckOurs(const ShmObject& object) {
@@ -193,7 +180,7 @@ Status CheckOurs(const ShmObject& object) {
   uint32_t words[2] = {0, 0};  // magic and version
   const ssize_t got = pread(object.fd(), words, sizeof words, 0);
   if (got < 0) return SystemError("pread", object.name(), errno);
-  if (HalfCreated(object, words)) return Status();
+  if (words[0] == 0 && object.BeingCreated()) return Status();
   if (words[0] != kRingMagic) {
     return Status(StatusCode::kAlreadyExists,
                   prefix + "an object that is no ring has that name" + cure);
@@ -207,10 +194,11 @@ Status CheckOurs(const ShmObject& object) {
 
 // An object whose lock is ours. True: it is ready, its head is in *head. False: it was moved out of
 // the way.
-Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint64_t* head) {
+Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t permissions,
+                            uint64_t* head) {
   if (object.file_bytes() == 0) {
     *head = 0;
-    Status status = FillFresh(object, wanted);
+    Status status = FillFresh(object, wanted, permissions);
     if (!status.ok()) {
       object.Unlink();
       return status;
@@ -277,14 +265,15 @@ Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geomet
     if (!object.OwnsName()) continue;
     // What was empty when it was opened may have had a producer since, that lived and died.
     if (Status status = object.ReadSize(); !status.ok()) return status;
+    ForkGuard().SetOwner(object.fd(), true);
     const bool fresh = object.file_bytes() == 0;
-    Result<bool> ready = AdoptOrDiscard(object, geometry, head);
+    Result<bool> ready = AdoptOrDiscard(object, geometry, options.permissions, head);
     if (!ready.ok()) return ready.status();
     if (!*ready) continue;
     // The umask had its say at creation; the caller has the last word. On an object taken over,
     // that belongs to another user, its mode stays.
-    if (fchmod(object.fd(), static_cast<mode_t>(options.permissions)) != 0 && fresh) {
-      return SystemError("fchmod", options.name, errno);
+    if (Status status = object.SetPermissions(options.permissions); !status.ok() && fresh) {
+      return status;
     }
     return std::move(object);
   }

@@ -29,6 +29,7 @@ uint64_t UpTo(uint64_t multiple, uint64_t bytes) {
   return (bytes + multiple - 1) / multiple * multiple;
 }
 
+constexpr uint64_t kStatBlockBytes = 512;  // of st_blocks, whatever the file system: stat(2)
 constexpr char kShmFolder[] = "/dev/shm";
 
 // No symbolic link, and no waiting where it is a pipe.
@@ -114,6 +115,8 @@ ShmObject& ShmObject::operator=(ShmObject&& other) noexcept {
   std::swap(device_, other.device_);
   std::swap(inode_, other.inode_);
   std::swap(file_bytes_, other.file_bytes_);
+  std::swap(mode_, other.mode_);
+  std::swap(allocated_bytes_, other.allocated_bytes_);
   std::swap(page_bytes_, other.page_bytes_);
   std::swap(memory_, other.memory_);
   std::swap(mapped_bytes_, other.mapped_bytes_);
@@ -149,7 +152,8 @@ Result<ShmObject> ShmObject::OpenWith(const std::string& name, Access access, in
   }
   if (object.fd_ < 0) {
     const int error = errno == EINVAL ? EISDIR : errno;  // shm_open's word for a directory
-    return SystemError(is_path ? "open" : "shm_open", name, error);
+    const char* remedy = is_path && error == ENOENT ? "start its producer, or check the path" : "";
+    return SystemError(is_path ? "open" : "shm_open", name, error, remedy);
   }
   struct statfs fs = {};
   if (fstatfs(object.fd_, &fs) != 0) return SystemError("fstatfs", name, errno);
@@ -173,12 +177,14 @@ Status ShmObject::ReadSize() {
   device_ = info.st_dev;
   inode_ = info.st_ino;
   file_bytes_ = static_cast<uint64_t>(info.st_size);
+  mode_ = info.st_mode;
+  allocated_bytes_ = static_cast<uint64_t>(info.st_blocks) * kStatBlockBytes;
   // Of a huge page that the file ends within, nothing can be touched.
   if (OnHugePages()) file_bytes_ -= file_bytes_ % page_bytes_;
   return Status();
 }
 
-Status ShmObject::Reserve(uint64_t bytes, std::span<const std::byte> mark) {
+Status ShmObject::Reserve(uint64_t bytes, uint32_t permissions) {
   // Beyond this limit the kernel would send SIGXFSZ, which by default kills the host program.
   struct rlimit limit = {};
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
@@ -187,21 +193,24 @@ Status ShmObject::Reserve(uint64_t bytes, std::span<const std::byte> mark) {
                        "needs " + std::to_string(bytes) + " bytes, the file size limit is " +
                            std::to_string(limit.rlim_cur) + ": raise it (ulimit -f)");
   }
-  if (OnHugePages()) {
-    bytes = UpTo(page_bytes_, bytes);
-  } else {
-    // Should there be no room even for this, the next call says so.
-    (void)!pwrite(fd_, mark.data(), mark.size(), 0);
-  }
+  if (Status status = SetPermissions(permissions | S_ISVTX); !status.ok()) return status;
+  if (OnHugePages()) bytes = UpTo(page_bytes_, bytes);
   int error;
   do {
     error = posix_fallocate(fd_, 0, static_cast<off_t>(bytes));
   } while (error == EINTR);
-  if (error == ENOSPC && OnHugePages()) return NoHugePages(name_, page_bytes_, bytes / page_bytes_);
-  if (error == ENOSPC) return NoRoom(name_, fd_, bytes);
+  if (error == ENOSPC) {
+    (void)!ftruncate(fd_, 0);  // what it did get is free again, and told to be
+    return OnHugePages() ? NoHugePages(name_, page_bytes_, bytes / page_bytes_)
+                         : NoRoom(name_, fd_, bytes);
+  }
   if (error != 0) return SystemError("posix_fallocate", name_, error);
-  file_bytes_ = bytes;
-  return Status();
+  return ReadSize();
+}
+
+Status ShmObject::SetPermissions(uint32_t permissions) {
+  if (fchmod(fd_, static_cast<mode_t>(permissions)) == 0) return Status();
+  return SystemError("fchmod", name_, errno);
 }
 
 Status ShmObject::Map(uint64_t bytes) {

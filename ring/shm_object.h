@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 
 #include "ombus/ring_layout.h"
@@ -37,16 +36,23 @@ class ShmObject {
   const std::string& name() const { return name_; }
   std::string path() const;                            // as a file, for people
   uint64_t file_bytes() const { return file_bytes_; }  // when opened, or as reserved
+  // Whether there is memory behind all of its first bytes, as there is after Reserve.
+  bool IsReserved(uint64_t bytes) const { return allocated_bytes_ >= bytes; }
   uint64_t page_bytes() const { return page_bytes_; }  // a huge page's on a hugetlbfs
 
   // The size as it is now. Before the producer's lock is had, others may change it.
   Status ReadSize();
 
+  // Whether it was marked when its size was read: Reserve and what follows it is not over, or
+  // whoever did that was killed. Nobody else's file is taken for such a one.
+  bool BeingCreated() const { return (mode_ & S_ISVTX) != 0; }
+
   // Gives an empty object its size and its memory, so that a full /dev/shm, or a pool of huge pages
-  // that is used up, is an error here and not a SIGBUS later. Its first bytes are `mark` before
-  // that (but on a hugetlbfs, which takes no write): who is killed meanwhile leaves what can be
-  // told from an object of somebody else.
-  Status Reserve(uint64_t bytes, std::span<const std::byte> mark);
+  // that is used up, is an error here and not a SIGBUS later. Marks it before that, by a bit of its
+  // mode, which on a file has no other meaning (a hugetlbfs takes no bytes at this point).
+  Status Reserve(uint64_t bytes, uint32_t permissions);
+  // Who may open it from now on. Takes the mark away.
+  Status SetPermissions(uint32_t permissions);
 
   // Maps the first bytes of it, in place of an earlier mapping. bytes <= file_bytes(). For writing,
   // all handles of this process have one mapping of the same bytes.
@@ -76,6 +82,8 @@ class ShmObject {
   uint64_t device_ = 0;
   uint64_t inode_ = 0;
   uint64_t file_bytes_ = 0;
+  uint32_t mode_ = 0;
+  uint64_t allocated_bytes_ = 0;
   uint64_t page_bytes_ = 4096;
   std::byte* memory_ = nullptr;
   uint64_t mapped_bytes_ = 0;

@@ -46,7 +46,7 @@ constexpr Kept kKept[] = {
      "for callers of live_consumers()"},
     {"ring/producer.cc", "if (!LineHoldsBack(line.control.load(std::memory_order_acquire)))", 0,
      "the same"},
-    {"ring/producer.cc", "if (line.pid.load(std::memory_order_acquire) != 0) ++live", 0,
+    {"ring/producer.cc", "if (line.pid.load(std::memory_order_acquire) == 0) continue", 0,
      "the same"},
 };
 

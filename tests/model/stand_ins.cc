@@ -2,6 +2,7 @@
 // huge pages, and a seal that is no CRC.
 #include "ring/byte_lock.h"
 #include "ring/crc32c.h"
+#include "ring/fork_guard.h"
 #include "ring/map_ring.h"
 #include "ring/memory_tuning.h"
 #include "ring/producers_created.h"
@@ -29,6 +30,11 @@ void UnlockByte(int fd, int64_t byte) { model::Unlock(LockOf(byte), fd); }
 bool ByteIsLocked(int fd, int64_t byte) { return model::Locked(LockOf(byte), fd); }
 
 void NoteProducerCreated() {}  // nobody of the model looks
+
+ForkGuard::ForkGuard() {}
+ForkGuard::~ForkGuard() {}
+void ForkGuard::SetOwner(int, bool) {}
+bool ForkGuard::OwnsObjectOf(int) { return true; }  // who replaces somebody is of his process
 
 // --- The object
 // -----------------------------------------------------------------------------------
@@ -61,7 +67,8 @@ Result<ShmObject> ShmObject::Open(const std::string& name, Access /*access*/) {
 }
 
 Status ShmObject::ReadSize() { return Status(); }
-Status ShmObject::Reserve(uint64_t bytes, std::span<const std::byte> /*mark*/) {
+Status ShmObject::SetPermissions(uint32_t) { return Status(); }
+Status ShmObject::Reserve(uint64_t bytes, uint32_t) {
   file_bytes_ = model::world.bytes = bytes;
   return Status();
 }
@@ -78,8 +85,6 @@ void ShmObject::Unlink() const { model::world.unlinked = true; }
 Result<Geometry> MapRing(ShmObject& object) {
   return ReadGeometry(*object.header(), model::kRingBytes, object.name());
 }
-
-bool HalfCreated(const ShmObject&, const uint32_t (&)[2]) { return false; }
 
 // --- The rest ------------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ TEST_F(RingHostileTest, AnObjectBeingCreatedIsUnavailable) {
   EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable);
   for (const size_t size : {size_t{8}, size_t{100'000}}) {
     RawObject without_magic(name_.str(), size);
-    without_magic.header().version = kRingVersion;
+    ASSERT_EQ(fchmod(without_magic.fd(), 0600 | S_ISVTX), 0);
     EXPECT_EQ(OpenStatus().code(), StatusCode::kUnavailable) << size;
   }
   auto producer = MakeProducer();  // their creator is dead
@@ -141,6 +141,26 @@ TEST_F(RingHostileTest, TruncatedAndHalfCreatedRingsAreCorruptAndAProducerReplac
   EXPECT_EQ(OpenStatus().code(), StatusCode::kCorrupt);
   auto producer = MakeProducer();
   EXPECT_TRUE(OpenStatus().ok());
+}
+
+// Touching what has no memory behind it takes some, and where there is none left, it is SIGBUS.
+TEST_F(RingHostileTest, ARingWithHolesIsCorruptAndAProducerReplacesIt) {
+  const auto expect_corrupt = [&](off_t hole, const char* why) {
+    const RawObject raw(name_.str());
+    const uint64_t whole = raw.allocated_bytes();
+    ASSERT_TRUE(raw.Punch(hole, 4096));
+    for (const Status& status : {OpenStatus(), ReadRingSnapshot(name_.str()).status()}) {
+      EXPECT_EQ(status.code(), StatusCode::kCorrupt);
+      EXPECT_THAT(status.message(), HasSubstr(why));
+    }
+    EXPECT_EQ(raw.allocated_bytes() + 4096, whole) << "looking took memory";
+  };
+  MakeProducer({.unlink_on_close = false});
+  ASSERT_TRUE(OpenStatus().ok());
+  expect_corrupt(8 * 4096, "has holes");
+  MakeProducer({.unlink_on_close = false});
+  ASSERT_TRUE(OpenStatus().ok());
+  expect_corrupt(0, "wrong magic");
 }
 
 TEST_F(RingHostileTest, AnotherVersionIsSaidToBeOneWithBothNumbersAndLeftAlone) {

@@ -254,6 +254,12 @@ TEST(RingPath, OnAHugetlbfsWithoutEnoughPagesIsAnErrorThatCountsThem) {
     EXPECT_NE(access(folder.stream().c_str(), F_OK), 0) << "the file must not stay";
     options.capacity = 8192;  // what was taken for the first attempt has been given back
     EXPECT_TRUE(Producer::Create(options).ok());
+    options.capacity = 64;  // most of its one page is not needed
+    options.memory.huge_pages = true;
+    const auto small = Producer::Create(options);
+    ASSERT_TRUE(small.ok());
+    EXPECT_THAT((*small)->memory().warnings, IsEmpty());
+    EXPECT_EQ((*small)->memory().huge_bytes, kHugePageBytes);
   });
   if (code == kCannotMount) GTEST_SKIP() << "a hugetlbfs cannot be mounted";
   EXPECT_EQ(code, 0);
@@ -281,6 +287,27 @@ TEST(RingPath, OnAHugetlbfsWithATruncatedFileIsCorrupt) {
     const auto refused = Consumer::Open({.name = folder.stream()});
     EXPECT_EQ(refused.status().code(), StatusCode::kCorrupt);
     EXPECT_THAT(refused.status().message(), HasSubstr("truncated to 4194304"));
+  });
+  if (code == kCannotMount) GTEST_SKIP() << "a hugetlbfs cannot be mounted";
+  EXPECT_EQ(code, 0);
+}
+
+// Many a program's file begins with zeros, and a creator that was killed leaves zeros.
+TEST(RingPath, OnAHugetlbfsAFileOfSomebodyElseIsLeftAloneAndAHalfCreatedOneIsNot) {
+  MorePages pool(2);
+  if (!pool.enough()) GTEST_SKIP() << kPool << " cannot be raised by 2: not root, or fragmented";
+  Folder folder;
+  const int code = WithMount(folder, "hugetlbfs", "pagesize=2M", [&] {
+    const int fd = open(folder.stream().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ASSERT_EQ(posix_fallocate(fd, 0, kHugePageBytes), 0);
+    const ProducerOptions options = {.name = folder.stream(), .capacity = 64};
+    EXPECT_EQ(Producer::Create(options).status().code(), StatusCode::kAlreadyExists);
+    EXPECT_EQ(Consumer::Open({.name = folder.stream()}).status().code(), StatusCode::kCorrupt);
+    EXPECT_EQ(access(folder.stream().c_str(), F_OK), 0);
+    ASSERT_EQ(fchmod(fd, 0600 | S_ISVTX), 0);
+    close(fd);
+    EXPECT_EQ(Consumer::Open({.name = folder.stream()}).status().code(), StatusCode::kUnavailable);
+    EXPECT_TRUE(Producer::Create(options).ok());
   });
   if (code == kCannotMount) GTEST_SKIP() << "a hugetlbfs cannot be mounted";
   EXPECT_EQ(code, 0);

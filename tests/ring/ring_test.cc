@@ -266,6 +266,38 @@ TEST_F(RingTest, BothEndsNoticeASuccessorAtOnce) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
 }
 
+// What it publishes nobody reads. It is another thread's, which may be publishing meanwhile.
+TEST_F(RingTest, ASupersededHandlePublishesOneRecordAtMostAndIsTold) {
+  const char byte = 'x';
+  const std::vector<Record> batch(100, Record{.wal_seq = 7, .payload = &byte, .size = 1});
+  size_t published = 0;
+  const auto fill_one = [&](void*, size_t) { return Producer::Written{7, 0, 1}; };
+  for (const int way : {0, 1, 2, 3}) {
+    auto first = MakeProducer();
+    ASSERT_EQ(PublishText(*first, 1, "x"), PublishResult::kOk);  // and has looked for room
+    auto second = MakeProducer();
+    switch (way) {
+      case 0:
+        EXPECT_EQ(PublishText(*first, 2, "x"), PublishResult::kOk);
+        EXPECT_EQ(PublishText(*first, 3, "x"), PublishResult::kClosed);
+        break;
+      case 1:
+        EXPECT_EQ(first->PublishBatch(batch, 0, &published), PublishResult::kClosed);
+        EXPECT_EQ(published, 32u);  // with one store of head
+        break;
+      case 2:
+        EXPECT_EQ(first->Fill(100, fill_one, 0, &published), PublishResult::kClosed);
+        EXPECT_EQ(published, 32u);
+        break;
+      default:
+        EXPECT_NE(first->TryReserve(), nullptr);
+        EXPECT_EQ(first->Commit(1, 1, 0), PublishResult::kOk);
+        EXPECT_EQ(first->TryReserve(), nullptr);
+    }
+    EXPECT_EQ(PublishText(*second, 1, "x"), PublishResult::kOk);
+  }
+}
+
 TEST_F(RingTest, TryCopyOutTakesWhatIsInSequenceAndLeavesTheRestToPoll) {
   auto producer = MakeProducer({.capacity = 16});
   auto consumer = MakeConsumer();

@@ -1,5 +1,7 @@
 // The main job with the command's own processes: publish, poll, relay, receive; and what happens
 // when one of them is killed.
+#include <sys/mman.h>
+
 #include <csignal>
 #include <memory>
 #include <string>
@@ -144,15 +146,16 @@ TEST_F(MainJob, ASignalEndsEachPartInOrder) {
 
 TEST_F(MainJob, AKilledConsumerHoldsNobodyBack) {
   Process pub = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "200000",
-                       "--wait-consumers", "3"});
+                       "--rate", "100000", "--wait-consumers", "3"});
   Process well = Start(
       {"sub", "--stream", stream_, "--wait-ms", "20000", "--verify", "orders", "--format", "none"});
   Process killed = Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "none"});
-  ASSERT_TRUE(Eventually([this] { return HasConsumers(2); }));
+  Process other =
+      Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--index", "7", "--format", "none"});
+  // With the third one the producer begins, and would fill the ring within 40 ms.
+  ASSERT_TRUE(Eventually([this] { return HasConsumers(3); }));
   killed->Signal(SIGKILL);
   EXPECT_EQ(killed->Wait(), 128 + SIGKILL);
-  // Its line counts as yet: with this third one the producer begins, and fills the ring.
-  Process other = Start({"sub", "--stream", stream_, "--index", "7", "--format", "none"});
   EXPECT_EQ(well->Wait(), 0) << well->Err();
   EXPECT_TRUE(Has(*well, "received 200,000 records")) << well->Err();
   EXPECT_EQ(pub->Wait(), 0) << pub->Err();
@@ -178,6 +181,31 @@ TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
   EXPECT_TRUE(Has(*local, "to 999999 missing")) << local->Err();
   EXPECT_TRUE(Eventually([&] { return Has(*remote, "to 999999 missing"); })) << remote->Err();
   EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":1000999,")) << remote->Err();
+}
+
+TEST_F(MainJob, ReadersOfAnObjectThatWasRemovedGoOverToTheNextOfThatName) {
+  Process relay = StartRelay();
+  Process remote = Start({"sub", "--connect", address_, "--format", "json"});
+  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "100",
+                         "--wait-consumers", "3", "--linger", "60000"});
+  Process local = Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json"});
+  Process busy =
+      Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json", "--busy"});
+  ASSERT_TRUE(remote->WaitForOut("\"wal_seq\":100,")) << remote->Err();
+  ASSERT_TRUE(local->WaitForOut("\"wal_seq\":100,")) << local->Err();
+  first->Signal(SIGKILL);
+  EXPECT_EQ(first->Wait(), 128 + SIGKILL);
+  ASSERT_EQ(shm_unlink(stream_.c_str()), 0);
+  Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--first-seq", "101",
+                          "--count", "100", "--wait-consumers", "3"});
+  for (const Process* sub : {&local, &busy}) {
+    EXPECT_EQ((*sub)->Wait(), 0) << (*sub)->Err();
+    EXPECT_TRUE(Has(**sub, "another producer")) << (*sub)->Err();
+    EXPECT_NE((*sub)->Out().find("\"wal_seq\":101,"), std::string::npos) << (*sub)->Err();
+    EXPECT_NE((*sub)->Out().find("\"wal_seq\":200,"), std::string::npos) << (*sub)->Err();
+  }
+  EXPECT_EQ(second->Wait(), 0) << second->Err();
+  EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":200,")) << remote->Err();
 }
 
 // As a successor of another geometry does half way. Not inlined: g++ 12 finds false overflows.

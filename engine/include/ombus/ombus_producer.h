@@ -130,7 +130,8 @@ OMBUS_API uint32_t ombus_producer_payload_max(const ombus_producer* producer) OM
 OMBUS_API uint64_t ombus_producer_min_tail(const ombus_producer* producer) OMBUS_NOEXCEPT;
 // 1 if another producer owns the stream now: nobody would read what is published here. A load.
 OMBUS_API int ombus_producer_superseded(const ombus_producer* producer) OMBUS_NOEXCEPT;
-// Consumers that hold the producer back. Looks at each line: not for every record.
+// Consumers that get what is published from now on, the dead not counted. Looks at each line, and a
+// system call for each consumer: not for every record.
 OMBUS_API uint32_t ombus_producer_live_consumers(const ombus_producer* producer) OMBUS_NOEXCEPT;
 
 // Fills *report in, whose size the caller has set; INVALID_ARGUMENT for a NULL or a wrong size.

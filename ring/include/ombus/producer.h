@@ -68,8 +68,9 @@ inline constexpr uint64_t kWaitForever = ~uint64_t{0};
 class OMBUS_API Producer {
  public:
   // Creates the stream, or takes it over from a producer that is dead (same object and readers, a
-  // new epoch, positions go on) or that lives in this process (a new object). kAlreadyExists if a
-  // live producer of another process owns it.
+  // new epoch, positions go on) or that lives in this process (a new object; the older handle's
+  // next publish, or if that is under way the one after it, is kClosed). kAlreadyExists if a live
+  // producer of another process owns it.
   static Result<std::unique_ptr<Producer>> Create(const ProducerOptions& options);
   ~Producer();
   Producer(const Producer&) = delete;
@@ -124,7 +125,8 @@ class OMBUS_API Producer {
   uint64_t head() const { return head_; }  // next position
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
-  // Who gets all that is published from now on, or is told. Scans the lines.
+  // Who gets all that is published from now on, or is told. Scans the lines; a system call for
+  // each.
   uint32_t live_consumers() const;
   uint64_t min_tail() const;   // the slowest live consumer's, else head(); scans the lines
   uint64_t evictions() const;  // how many times this handle has evicted a consumer

@@ -57,6 +57,8 @@ inline constexpr bool LineHoldsBack(uint64_t control) {
 // Bits of RingHeader::waiters.
 inline constexpr uint32_t kWaiterFutex = 1;  // somebody sleeps on wake_word
 inline constexpr uint32_t kWaiterFile = 2;   // somebody sleeps on an inotify watch of the object
+inline constexpr uint32_t kReplacer =
+    4;  // nobody sleeps; the producer is to see that it was replaced
 
 struct RingHeader {
   // Written once, at create; magic last, with release.
@@ -72,10 +74,9 @@ struct RingHeader {
 
   // Written by the producer, rarely.
   alignas(128) std::atomic<uint64_t> epoch;
-  std::atomic<uint32_t> state;  // RingState
-  std::atomic<uint32_t> producer_pid;
-  std::atomic<uint64_t> epoch_position;          // the head at which this epoch began
-  std::atomic<uint64_t> producer_pid_namespace;  // in which producer_pid means something
+  std::atomic<uint32_t> state;           // RingState
+  std::atomic<uint32_t> producer_pid;    // for people
+  std::atomic<uint64_t> epoch_position;  // the head at which this epoch began
 
   // Written by the producer with every record.
   alignas(128) std::atomic<uint64_t> head;
