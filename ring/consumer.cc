@@ -183,7 +183,9 @@ PollResult Consumer::PollSlow(Record* record) {
   // Before the last look at the slot: who sees the end sees all records before it. [state]
   const auto state = static_cast<RingState>(header_->state.load(std::memory_order_acquire));
   if (epoch != epoch_ || state == RingState::kReplaced) {
-    const uint64_t left = header_->epoch_position.load(std::memory_order_relaxed) - tail_;
+    // Acquired, too: it may be the one of a still newer epoch, up to which we are to see all.
+    // [epoch]
+    const uint64_t left = header_->epoch_position.load(std::memory_order_acquire) - tail_;
     if (left - 1 > mask_) return ReportEpoch(epoch, state);
     look_at_ = tail_ + left;  // drain the old epoch first
     SetBound(look_at_);

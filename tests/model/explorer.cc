@@ -53,13 +53,23 @@ bool Reads(Kind kind) {
 
 // --- Choices -------------------------------------------------------------------------------------
 
+bool Succeeds(int index) { return (now.scenario->successors >> index & 1) != 0; }
+
+bool SomebodyBeforeRuns(int successor) {
+  for (int i = 0; i < successor; ++i) {
+    if ((i == 0 || Succeeds(i)) && now.threads[i].life == Life::kRuns) return true;
+  }
+  return false;
+}
+
+bool HasSuccessor(int index) {
+  return (index == 0 || Succeeds(index)) && now.scenario->successors >> (index + 1) != 0;
+}
+
 int OptionsOf(int index) {
   const Thread& thread = now.threads[index];
   if (thread.life != Life::kRuns) return 0;
-  if (thread.pending.kind == Kind::kBegin && index == now.scenario->successor &&
-      now.threads[0].life == Life::kRuns) {
-    return 0;
-  }
+  if (thread.pending.kind == Kind::kBegin && Succeeds(index) && SomebodyBeforeRuns(index)) return 0;
   int options = Reads(thread.pending.kind) ? MessagesFor(index, thread.pending) : 1;
   if (thread.pending.kind != Kind::kLoad && thread.pending.kind != Kind::kBegin && IsMortal(index))
     ++options;
@@ -130,8 +140,7 @@ void Schedule() {
   for (;;) {
     // All threads first run up to where it matters who goes on.
     for (int i = 0; i < now.scenario->threads; ++i) {
-      if (i == self || now.threads[i].pending.kind != Kind::kBegin || i == now.scenario->successor)
-        continue;
+      if (i == self || now.threads[i].pending.kind != Kind::kBegin || Succeeds(i)) continue;
       now.threads[i].pending.kind = Kind::kFence;
       return SwitchTo(i);
     }
@@ -164,8 +173,8 @@ void RunThread(int index) {
   now.scenario->run(index);
   now.threads[index].life = Life::kDone;
   now.threads[index].history = 0;
-  if (index == 0 && now.scenario->mortal != 0) {
-    now.deaths_left = 1;
+  if (HasSuccessor(index)) {
+    ++now.deaths_left;  // that one does not count
     Die(index);
   }
   Schedule();

@@ -55,7 +55,9 @@ struct Scenario {
   void (*run)(int thread);  // the threads
   void (*wind_up)();        // after them, again as one thread
   uint32_t mortal = 0;      // bit per thread: one of these may die before any of its stores
-  int successor = -1;       // this thread begins when thread 0 is dead, or has nothing left to do
+  // Bit per thread: each of these begins when thread 0, and those of them before it, are dead. Who
+  // has one dies when it has nothing left to do.
+  uint32_t successors = 0;
 };
 
 struct Findings {

@@ -24,7 +24,98 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
+    },
+    {
+        .name = "two successors in a row",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b1101, .enders = 0b1100});
+              Join(1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return;
+              if (thread == 1) return Poll(1, 2 + more_calls);
+              Create(thread);
+              Publish(thread, 1);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b100,
+        .successors = 0b1100,
+    },
+    {
+        .name = "join while two take over in a row",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b1101, .enders = 0b1100});
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return;
+              if (thread == 1) {
+                Open(1);
+                return Poll(1, 1 + more_calls);
+              }
+              Create(thread);
+              if (thread == 2) Publish(2, 1);
+            },
+        .wind_up = DrainAll,
+        .successors = 0b1100,
+    },
+    {
+        .name = "join at the start while two take over in a row",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b1101, .enders = 0b1100});
+              Publish(0, 1);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return;
+              if (thread == 1) {
+                Open(1, ConsumerStart::kEpochStart);
+                return Poll(1, 1 + more_calls);
+              }
+              Create(thread);
+              if (thread == 2) Publish(2, 1);
+            },
+        .wind_up = DrainAll,
+        .successors = 0b1100,
+    },
+    {
+        .name = "copy while two take over in a row",
+        .threads = 4,
+        .set_up =
+            [] {
+              MakeRing({.producers = 0b1101, .enders = 0b1100});
+              Join(1);
+              Publish(0, 1);
+              AllocateFor(1);
+              Poll(1, 2);
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 0) return;
+              if (thread == 1) {
+                CopyOut(1, 1);
+                Poll(1, 1 + more_calls);
+                return CopyOut(1, 1);
+              }
+              Create(thread);
+              Publish(thread, 1);
+            },
+        .wind_up = DrainAll,
+        .mortal = 0b100,
+        .successors = 0b1100,
     },
     {
         .name = "take over while its reader answers the dead",
@@ -45,7 +136,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "producer and reader die, and another takes the line",
@@ -70,7 +161,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAllAndGoOn,
         .mortal = 0b10,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "join while the stream is taken over",
@@ -93,7 +184,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "join at the start while the stream is taken over",
@@ -116,7 +207,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "replace a stream whose producer lives",
@@ -176,7 +267,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "drain while the stream is taken over",
@@ -196,7 +287,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "sleep, and the stream is taken over",
@@ -215,7 +306,7 @@ constexpr Scenario kScenarios[] = {
             },
         .wind_up = DrainAll,
         .mortal = 0b1,
-        .successor = 2,
+        .successors = 0b100,
     },
     {
         .name = "join at the start of an epoch whose first lap was looked at in its middle",

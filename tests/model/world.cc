@@ -26,6 +26,32 @@ uint64_t HeadAtLast() {
   return head;
 }
 
+// Whether a record may be told under that epoch: its writer's, or an older one, if another that
+// began behind the record has taken the place of its writer's before the reader was told of that.
+bool IsUnder(uint64_t epoch, uint8_t writer, uint64_t position) {
+  const uint64_t own = world.epoch_of[writer];
+  return epoch == own || (epoch < own && position < Peek(&world.header().epoch_position));
+}
+
+// Where an epoch began, of which no record is before that. 0 for one whose producer died before it
+// could publish.
+uint64_t BegunAt(uint64_t epoch) {
+  for (const Writer* const writer : world.writers) {
+    if (writer != nullptr && world.epoch_of[writer->id] == epoch) return writer->begun;
+  }
+  return Peek(&world.header().epoch) == epoch ? Peek(&world.header().epoch_position) : 0;
+}
+
+void CheckEpoch(int thread) {
+  Reader& reader = *world.readers[thread];
+  const uint64_t epoch = reader.consumer->epoch();
+  if (world.shape.enders == 0) Fail("reader %d: an epoch that nobody began", thread);
+  if (reader.next < BegunAt(epoch))
+    Fail("reader %d: a new epoch before the end of the old one", thread);
+  if (epoch <= std::exchange(reader.told, epoch))
+    Fail("reader %d: told twice of an epoch, or of an older one", thread);
+}
+
 void CheckRecord(int thread, const Record& record, bool gap) {
   Reader& reader = *world.readers[thread];
   Consumer& consumer = *reader.consumer;
@@ -39,7 +65,7 @@ void CheckRecord(int thread, const Record& record, bool gap) {
       record.size != sizeof(uint64_t)) {
     Fail("reader %d: damaged at %llu", thread, at);
   }
-  if (consumer.epoch() != world.epoch_of[writer])
+  if (!IsUnder(consumer.epoch(), writer, reader.next))
     Fail("reader %d: a record of another epoch at %llu", thread, at);
   uint64_t content = 0;
   std::memcpy(&content, record.payload, sizeof content);
@@ -77,12 +103,7 @@ void CheckWord(int thread, PollResult result) {
     case PollResult::kEvicted:
       return CheckEviction(thread);
     case PollResult::kEpochChanged:
-      if (world.shape.enders == 0) Fail("reader %d: an epoch that nobody began", thread);
-      if (reader.next < Peek(&world.header().epoch_position))
-        Fail("reader %d: a new epoch before the end of the old one", thread);
-      if (std::exchange(reader.told, reader.consumer->epoch()) == reader.consumer->epoch())
-        Fail("reader %d: told twice of an epoch", thread);
-      return;
+      return CheckEpoch(thread);
     case PollResult::kClosed:
       reader.closed = true;
       if (world.shape.enders == 0) Fail("reader %d: an end that is none", thread);
@@ -280,7 +301,7 @@ void CopyOut(int thread, int times) {
     if (reader.consumer->TryCopyOut<sizeof content>(to, &record)) {
       if (record.wal_seq != reader.next + 1 || content != Content(reader.next, record.type))
         Fail("reader %d: a torn copy", thread);
-      if (reader.consumer->epoch() != world.epoch_of[record.type])
+      if (!IsUnder(reader.consumer->epoch(), record.type, reader.next))
         Fail("reader %d: a copy of another epoch", thread);
       ++reader.next;
     }
@@ -309,10 +330,20 @@ void Create(int thread) {
   auto* const writer = new Writer;
   writer->id = static_cast<uint8_t>(thread + 1);
   writer->producer = std::move(*made);
+  writer->begun = writer->producer->head();
   world.writers[thread] = writer;
   world.epoch_of[writer->id] = writer->producer->epoch();
   EndAction();
 }
+
+namespace {
+
+// What replaced an object ends the last epoch there, and has none there itself.
+bool KnowsEpoch(const Reader& reader) {
+  return world.unlinked || reader.consumer->epoch() == Peek(&world.header().epoch);
+}
+
+}  // namespace
 
 void DrainAll() {
   const uint64_t head = HeadAtLast();
@@ -321,11 +352,15 @@ void DrainAll() {
     if (reader == nullptr || !Alive(thread)) continue;
     if (reader->asleep && !world.woken && !reader->consumer->ArmWake())
       Fail("reader %d sleeps while there is something to poll", thread);
-    for (int i = 0; i < 70 && !(reader->closed && reader->next == head); ++i) Poll(thread, 1);
+    const auto has_all = [&] {
+      return reader->closed && reader->next == head && KnowsEpoch(*reader);
+    };
+    for (int i = 0; i < 70 && !has_all(); ++i) Poll(thread, 1);
     if (reader->next != head) {
       Fail("reader %d ends at %llu, the stream at %llu", thread,
            static_cast<unsigned long long>(reader->next), static_cast<unsigned long long>(head));
     }
+    if (!KnowsEpoch(*reader)) Fail("reader %d is not told of the last epoch", thread);
     if (world.unlinked && !reader->consumer->replaced())
       Fail("reader %d is not told that the name leads elsewhere", thread);
   }

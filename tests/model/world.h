@@ -32,6 +32,7 @@ struct Shape {
 
 struct Writer {
   uint8_t id = 0;
+  uint64_t begun = 0;  // position at which its epoch did
   std::unique_ptr<Producer> producer;
 };
 
