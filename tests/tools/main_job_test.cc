@@ -186,26 +186,25 @@ TEST_F(MainJob, AKilledProducerIsReplacedAndItsReadersGoOn) {
 TEST_F(MainJob, ReadersOfAnObjectThatWasRemovedGoOverToTheNextOfThatName) {
   Process relay = StartRelay();
   Process remote = Start({"sub", "--connect", address_, "--format", "json"});
-  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--count", "100",
-                         "--wait-consumers", "3", "--linger", "60000"});
+  Process first = Start({"pub", "--stream", stream_, "--generate", "orders", "--rate", "5000",
+                         "--wait-consumers", "3"});
   Process local = Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json"});
   Process busy =
       Start({"sub", "--stream", stream_, "--wait-ms", "20000", "--format", "json", "--busy"});
-  ASSERT_TRUE(remote->WaitForOut("\"wal_seq\":100,")) << remote->Err();
-  ASSERT_TRUE(local->WaitForOut("\"wal_seq\":100,")) << local->Err();
+  for (const Process* sub : {&remote, &local, &busy}) ASSERT_TRUE((*sub)->WaitForOut("\n"));
   first->Signal(SIGKILL);
   EXPECT_EQ(first->Wait(), 128 + SIGKILL);
   ASSERT_EQ(shm_unlink(stream_.c_str()), 0);
-  Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--first-seq", "101",
-                          "--count", "100", "--wait-consumers", "3"});
+  Process second = Start({"pub", "--stream", stream_, "--generate", "orders", "--first-seq",
+                          "1000000", "--count", "100", "--wait-consumers", "3"});
+  EXPECT_EQ(second->Wait(), 0) << second->Err();
   for (const Process* sub : {&local, &busy}) {
     EXPECT_EQ((*sub)->Wait(), 0) << (*sub)->Err();
     EXPECT_TRUE(Has(**sub, "another producer")) << (*sub)->Err();
-    EXPECT_NE((*sub)->Out().find("\"wal_seq\":101,"), std::string::npos) << (*sub)->Err();
-    EXPECT_NE((*sub)->Out().find("\"wal_seq\":200,"), std::string::npos) << (*sub)->Err();
+    EXPECT_NE((*sub)->Out().find("\"wal_seq\":1000000,"), std::string::npos) << (*sub)->Err();
+    EXPECT_NE((*sub)->Out().find("\"wal_seq\":1000099,"), std::string::npos) << (*sub)->Err();
   }
-  EXPECT_EQ(second->Wait(), 0) << second->Err();
-  EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":200,")) << remote->Err();
+  EXPECT_TRUE(remote->WaitForOut("\"wal_seq\":1000099,")) << remote->Err();
 }
 
 // As a successor of another geometry does half way. Not inlined: g++ 12 finds false overflows.

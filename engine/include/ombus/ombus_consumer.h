@@ -101,7 +101,9 @@ OMBUS_API void ombus_consumer_release(ombus_consumer* consumer) OMBUS_NOEXCEPT;
 
 // Spins for spin_ns (20000 is a good value), then sleeps until the producer publishes or
 // timeout_ns is over. 1: there is something to poll. Costs the producer nothing while nobody
-// sleeps.
+// sleeps. Looks every 100 ms whether the name leads to another object, since somebody removed this
+// one: the next poll that finds no record is EPOCH_CHANGED. Who only ever polls calls it with 0 now
+// and then while nothing comes.
 OMBUS_API int ombus_consumer_wait(ombus_consumer* consumer, uint64_t timeout_ns,
                                   uint64_t spin_ns) OMBUS_NOEXCEPT;
 
