@@ -4,7 +4,20 @@
 
 namespace ombus::model {
 
-enum Action : int { kPublish, kPoll, kCopyOut, kValid, kOpen, kLeave, kCreate, kClose, kSleep };
+enum Action : int {
+  kPublish,
+  kPoll,
+  kCopyOut,
+  kValid,
+  kOpen,
+  kLeave,
+  kCreate,
+  kClose,
+  kArm,
+  kLastLookOfArm,  // from when others can see that it is about to sleep
+  kWait,
+  kLastLookOfWait,
+};
 
 }  // namespace ombus::model
 

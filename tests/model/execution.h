@@ -62,6 +62,7 @@ struct Execution {
   int8_t location_of[kRingBytesMax / 4];  // by offset; -1: none
   Lock locks[kLocksMax];
   uint32_t excused = 0;  // threads whose reads of data may be overwritten: evicted, or dead
+  uint32_t asleep = 0;   // threads that somebody has to wake
   int deaths_left = 0;
   uint64_t next_number = 0;
   bool concurrent = false;

@@ -68,7 +68,7 @@ bool HasSuccessor(int index) {
 
 int OptionsOf(int index) {
   const Thread& thread = now.threads[index];
-  if (thread.life != Life::kRuns) return 0;
+  if (thread.life != Life::kRuns || Asleep(index)) return 0;
   if (thread.pending.kind == Kind::kBegin && Succeeds(index) && SomebodyBeforeRuns(index)) return 0;
   int options = Reads(thread.pending.kind) ? MessagesFor(index, thread.pending) : 1;
   if (thread.pending.kind != Kind::kLoad && thread.pending.kind != Kind::kBegin && IsMortal(index))
@@ -88,8 +88,9 @@ uint64_t HashState() {
     if (now.locations[i].role == Role::kControl)
       hash = Mix(hash, static_cast<uint64_t>(now.locations[i].owner));
   }
-  return Mix(hash ^ now.next_number,
-             static_cast<uint64_t>(now.excused) << 8 | static_cast<uint64_t>(now.deaths_left));
+  return Mix(hash ^ now.next_number, static_cast<uint64_t>(now.asleep) << 16 |
+                                         static_cast<uint64_t>(now.excused) << 8 |
+                                         static_cast<uint64_t>(now.deaths_left));
 }
 
 // The execution ends here: it would go on as another one did.
@@ -196,8 +197,11 @@ int Await(Kind kind, int location, uint64_t expected, bool matters) {
   return Reads(kind) ? MessageOf(thread.pending, thread.option) : 0;
 }
 
+bool Asleep(int thread) { return (now.asleep >> thread & 1) != 0; }
 bool Alive(int thread) { return now.threads[thread].life != Life::kDead; }
 uint64_t NextNumber() { return ++now.next_number; }
+
+int ActionNow() { return now.threads[now.current].action; }
 
 void BeginAction(int action) { now.threads[now.current].action = action; }
 
@@ -253,7 +257,7 @@ void Prepare() {
   std::memset(now.location_of, -1, sizeof now.location_of);
   now.location_count = 0;
   now.ring_begin = nullptr;
-  now.excused = 0;
+  now.excused = now.asleep = 0;
   now.next_number = 0;
   now.deaths_left = 1;
   depth = 0;
@@ -270,7 +274,7 @@ void Run(Phase which) {
 
 bool AllEnded() {
   for (int i = 0; i < now.scenario->threads; ++i) {
-    if (now.threads[i].life == Life::kRuns) return false;
+    if (now.threads[i].life == Life::kRuns && !Asleep(i)) return false;
   }
   return true;
 }

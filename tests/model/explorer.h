@@ -95,6 +95,12 @@ void FenceEverywhere(Place place);  // in each thread: membarrier(2)
 // of it is a relaxed one of each word.
 void* Copy(void* to, const void* from, size_t bytes, Place place);
 
+// futex(2), as the kernel does it: with full barriers, and so that who goes to sleep and who wakes
+// do one after the other. Sleeps until it is woken, unless the word is something else than `seen`.
+void SleepOn(const void* word, uint64_t seen);
+void WakeAll(Place place);
+bool Asleep(int thread);  // for wind_up
+
 inline constexpr int kLocksMax = 4;
 bool TryLock(int lock, int owner);  // owner: thread * kOwnersPerThread + n
 bool Locked(int lock, int owner);   // by anybody else
@@ -108,6 +114,7 @@ void TakeLine(const void* control, int thread);  // for set_up: whose it is
 // What is done next, and that it is done: all that counts from here on is in the thread's objects.
 void BeginAction(int action);
 void EndAction();
+int ActionNow();
 // Ends the exploration: this must not happen. As printf.
 [[noreturn]] void Fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 uint64_t NextNumber();               // 1, 2, … in each execution

@@ -120,7 +120,7 @@ void StoreBuiltin(T* address, T value, const char* file, int line) {
 }
 
 uint64_t ModelNowNs();
-// membarrier(2) for every thread of the model; futex(2) wakes nobody here.
+// membarrier(2) for every thread of the model, and futex(2).
 long Syscall(Place place, long number, long argument, ...);
 // What raises an inotify event: the sleepers wake up.
 ssize_t WriteThroughFile(const void* from, size_t bytes);

@@ -53,7 +53,8 @@ void SayScenario(const Findings& findings, double seconds) {
 
 std::vector<const Scenario*> ScenariosWith(const std::string& text) {
   std::vector<const Scenario*> chosen;
-  for (const auto& scenarios : {ScenariosOfOneProducer(), ScenariosOfSuccession()}) {
+  for (const auto& scenarios :
+       {ScenariosOfOneProducer(), ScenariosOfSuccession(), ScenariosOfSleep()}) {
     for (const Scenario& scenario : scenarios) {
       if (std::string(scenario.name).find(text) != std::string::npos) chosen.push_back(&scenario);
     }

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string_view>
 
 #include "tests/model/actions.h"
@@ -64,6 +65,11 @@ constexpr std::string_view kWake = "ring/wake.cc";
 constexpr Check kChecks[] = {
     {kWake, "return syscall(SYS_membarrier, ", Change::kLeftOut},
     {kWake, "header.waiters.fetch_or(", Change::kLeftOut},
+    {kWake, "header.wake_word.fetch_add(1,", Change::kLeftOut},
+    {kWake, "(void)syscall(SYS_futex,", Change::kLeftOut, 1},
+    {kConsumer, "line_->control.load(std::memory_order_relaxed) != live_ ||", Change::kBlind},
+    {kConsumer, "header_->epoch.load(std::memory_order_relaxed) != epoch_ ||", Change::kBlind},
+    {kConsumer, "header_->state.load(std::memory_order_relaxed) !=", Change::kBlind},
     {"ring/include/ombus/producer_inline.h", "if (header->waiters.load(", Change::kBlind},
     {kInline, "return (line_->control.load", Change::kBlind},
     {kInline, "if (line_->control.load(std::memory_order_relaxed) != live_)", Change::kBlind, 1},
@@ -87,6 +93,16 @@ constexpr Check kChecks[] = {
     {kCreation, "if (slot->seq.load(", Change::kBlind},
     {kCreation, "header.head.store(head, ", Change::kLeftOut},
     {kCreation, "header.epoch_position.store(position, ", Change::kLeftOut},
+};
+
+// All that a sleeper looks at, once others can see it, before it sleeps.
+struct Look {
+  std::string_view name;
+  Action action;
+};
+constexpr Look kLooks[] = {
+    {"ring/consumer_wait.cc  the last look of ArmWake", kLastLookOfArm},
+    {"ring/consumer_wait.cc  the last look of Wait", kLastLookOfWait},
 };
 
 using Lines = std::vector<std::string>;
@@ -133,6 +149,12 @@ size_t BeginOf(const Lines& lines, size_t at) {
       break;
     --at;
   }
+  return at;
+}
+
+// The line on which its arguments end.
+size_t EndOf(const Lines& lines, size_t at) {
+  while (at + 1 < lines.size() && CodeOf(lines[at]).ends_with(',')) ++at;
   return at;
 }
 
@@ -223,12 +245,21 @@ std::vector<Suspect> FindSuspects(const std::string& root) {
                    std::string(check.code).c_str());
       return {};
     }
-    const int line = static_cast<int>(at) + 1;
-    suspects.push_back(
-        {.mutant = {.change = check.change, .file = file, .first_line = line, .last_line = line},
-         .name = NameOf(file, at, CodeOf(lines[at])) +
-                 (check.change == Change::kForced ? "  in any case" : "  left out"),
-         .reason = ""});
+    suspects.push_back({.mutant = {.change = check.change,
+                                   .file = file,
+                                   .first_line = static_cast<int>(at) + 1,
+                                   .last_line = static_cast<int>(EndOf(lines, at)) + 1},
+                        .name = NameOf(file, at, CodeOf(lines[at])) +
+                                (check.change == Change::kForced ? "  in any case" : "  left out"),
+                        .reason = ""});
+  }
+  for (const Look& look : kLooks) {
+    suspects.push_back({.mutant = {.change = Change::kBlind,
+                                   .file = "",  // any
+                                   .last_line = std::numeric_limits<int>::max(),
+                                   .action = look.action},
+                        .name = std::string(look.name) + "  left out",
+                        .reason = ""});
   }
   return suspects;
 }

@@ -97,40 +97,6 @@ constexpr Scenario kScenarios[] = {
         .wind_up = DrainAll,
     },
     {
-        .name = "sleep, and be woken",
-        .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true});
-              Join(1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return Publish(0, 1 + more_calls);
-              Poll(1, more_calls);
-              Sleep(1);
-            },
-        .wind_up = DrainAll,
-    },
-    {
-        .name = "sleep, and the stream ends",
-        .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .enders = 1});
-              Join(1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return Close(0);
-              Poll(1, more_calls);
-              Sleep(1);
-            },
-        .wind_up = DrainAll,
-    },
-    {
         .name = "evict who stands still",
         .threads = 2,
         .set_up =

@@ -11,6 +11,7 @@ namespace ombus::model {
 
 std::span<const Scenario> ScenariosOfOneProducer();
 std::span<const Scenario> ScenariosOfSuccession();
+std::span<const Scenario> ScenariosOfSleep();
 
 // How many calls of each kind the threads make beyond those that the tests need.
 inline int more_calls = 0;

@@ -290,25 +290,6 @@ constexpr Scenario kScenarios[] = {
         .successors = 0b100,
     },
     {
-        .name = "sleep, and the stream is taken over",
-        .threads = 3,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .producers = 0b101, .enders = 0b100});
-              Join(1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return Publish(0, more_calls);
-              if (thread == 2) return Create(2);
-              Sleep(1);
-            },
-        .wind_up = DrainAll,
-        .mortal = 0b1,
-        .successors = 0b100,
-    },
-    {
         .name = "join at the start of an epoch whose first lap was looked at in its middle",
         .threads = 4,
         .set_up =
@@ -330,23 +311,6 @@ constexpr Scenario kScenarios[] = {
               if (thread != 3) return;
               Open(3, ConsumerStart::kEpochStart);
               Poll(3, 1 + more_calls);
-            },
-        .wind_up = DrainAll,
-    },
-    {
-        .name = "sleep, and the stream is replaced",
-        .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .enders = 1});
-              Join(1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return Create(0);
-              Poll(1, more_calls);
-              Sleep(1);
             },
         .wind_up = DrainAll,
     },

@@ -1,5 +1,7 @@
 // What the ring asks of the system, in the model: one object in plain memory, its byte locks, no
 // huge pages, and a seal that is no CRC.
+#include <cstdarg>
+
 #include "ring/byte_lock.h"
 #include "ring/crc32c.h"
 #include "ring/fork_guard.h"
@@ -96,10 +98,34 @@ Status SystemError(std::string_view call, std::string_view, int, std::string_vie
 
 namespace model {
 
+namespace {
+
+// The end of a time slice is no wake-up: who sleeps is to be woken, or it never goes on.
+long Futex(Place place, const void* word, int operation, uint32_t value) {
+  if (operation == FUTEX_WAKE) {
+    WakeAll(place);
+    return 0;
+  }
+  SleepOn(word, value);
+  BeginAction(kWait);  // another round
+  return 0;
+}
+
+}  // namespace
+
 long Syscall(Place place, long number, long argument, ...) {
-  if (number != SYS_membarrier) return 0;
+  if (number == SYS_futex) {
+    std::va_list rest;
+    va_start(rest, argument);
+    const int operation = va_arg(rest, int);
+    const auto value = va_arg(rest, unsigned);
+    va_end(rest);
+    return Futex(place, reinterpret_cast<const void*>(argument), operation, value);
+  }
   if (argument == MEMBARRIER_CMD_QUERY) return MEMBARRIER_CMD_GLOBAL_EXPEDITED;
-  if (argument == MEMBARRIER_CMD_GLOBAL_EXPEDITED) FenceEverywhere(place);
+  if (argument != MEMBARRIER_CMD_GLOBAL_EXPEDITED) return 0;
+  FenceEverywhere(place);
+  BeginAction(ActionNow() == kWait ? kLastLookOfWait : kLastLookOfArm);
   return 0;
 }
 

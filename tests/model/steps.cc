@@ -210,6 +210,30 @@ void FenceEverywhere(Place place) {
   Trace("fences", -1, 0, place);
 }
 
+void SleepOn(const void* word, uint64_t seen) {
+  const int location = LocationOf(word);
+  (void)Await(Kind::kExchange, location, 0, true);
+  now.memory.Fence(now.current, Order::kSeqCst);
+  const uint64_t found =
+      now.memory.Read(now.current, location, now.memory.Newest(location), Order::kRelaxed);
+  Learn(found);
+  Trace(found == seen ? "sleeps" : "stays up", location, found, Place());
+  if (found == seen) {
+    now.asleep |= 1u << now.current;
+    (void)Await(Kind::kFence, -1, 0, true);
+  }
+  now.memory.Fence(now.current, Order::kSeqCst);
+}
+
+void WakeAll(Place place) {
+  if (Hits(place, Change::kLeftOut)) return;
+  (void)Await(Kind::kFence, -1, 0, true);
+  now.memory.Fence(now.current, Order::kSeqCst);
+  Learn(now.asleep);
+  Trace("wakes", -1, now.asleep, place);
+  now.asleep = 0;
+}
+
 void* Copy(void* to, const void* from, size_t bytes, Place place) {
   const bool stores = now.concurrent && LocationOf(to) >= 0;
   const bool loads = now.concurrent && LocationOf(from) >= 0;

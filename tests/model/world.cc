@@ -52,11 +52,12 @@ void CheckEpoch(int thread) {
     Fail("reader %d: told twice of an epoch, or of an older one", thread);
 }
 
-void CheckRecord(int thread, const Record& record, bool gap) {
+// After it `more` were returned in the same call.
+void CheckRecord(int thread, const Record& record, bool gap, uint64_t more = 0) {
   Reader& reader = *world.readers[thread];
   Consumer& consumer = *reader.consumer;
   const auto at = static_cast<unsigned long long>(reader.next);
-  if (consumer.tail() - 1 != reader.next) Fail("reader %d skips from %llu", thread, at);
+  if (consumer.tail() - 1 - more != reader.next) Fail("reader %d skips from %llu", thread, at);
   if (record.wal_seq != reader.next + 1) Fail("reader %d: wrong sequence at %llu", thread, at);
   if (gap != (reader.lost_since_record && reader.has_read))
     Fail("reader %d: a gap that is none, or none where there is one, at %llu", thread, at);
@@ -195,8 +196,11 @@ void HandOver() {
   AddLocation(&header.state, 4, Role::kWord, enders, "state");
   AddLocation(&header.epoch_position, 8, Role::kWord, enders, "epoch_position");
   AddLocation(&header.head, 8, Role::kWord, producers, "head");
-  if (world.shape.sleeps)
-    AddLocation(&header.waiters, 4, Role::kWord, world.shape.owners[0] | producers, "waiters");
+  if (world.shape.sleeps) {
+    const Threads* const owners = world.shape.owners;
+    AddLocation(&header.waiters, 4, Role::kWord, owners[0] | owners[1] | producers, "waiters");
+    AddLocation(&header.wake_word, 4, Role::kWord, producers, "wake_word");
+  }
   for (uint32_t i = 0; i < world.shape.lines; ++i) AddLine(i);
   for (uint32_t i = 0; i < world.shape.capacity; ++i) AddSlot(i);
   for (int thread = 0; thread < kThreadsMax; ++thread) {
@@ -291,6 +295,24 @@ void Drain(int thread, int times) {
   }
 }
 
+void PollBatch(int thread) {
+  BeginAction(kPoll);
+  Record records[8];
+  const BatchResult result =
+      world.readers[thread]->consumer->PollBatch({records, world.shape.capacity});
+  for (size_t i = 0; i < result.count; ++i) {
+    CheckRecord(thread, records[i], (records[i].flags & kRecordGap) != 0, result.count - 1 - i);
+  }
+  if (result.count == 0) CheckWord(thread, result.end);
+  EndAction();
+}
+
+void Release(int thread) {
+  BeginAction(kPoll);
+  world.readers[thread]->consumer->Release();
+  EndAction();
+}
+
 void CopyOut(int thread, int times) {
   for (int i = 0; i < times; ++i) {
     BeginAction(kCopyOut);
@@ -310,9 +332,15 @@ void CopyOut(int thread, int times) {
 }
 
 void Sleep(int thread) {
-  BeginAction(kSleep);
+  BeginAction(kArm);
   Reader& reader = *world.readers[thread];
   reader.asleep = reader.consumer->ArmWake();
+  EndAction();
+}
+
+void Wait(int thread) {
+  BeginAction(kWait);
+  (void)world.readers[thread]->consumer->Wait(1, 0);  // no time passes
   EndAction();
 }
 
@@ -343,6 +371,18 @@ bool KnowsEpoch(const Reader& reader) {
   return world.unlinked || reader.consumer->epoch() == Peek(&world.header().epoch);
 }
 
+// What its next polls have to say; nullptr: nothing.
+const char* Untold(const Reader& reader, uint64_t head) {
+  if (reader.next != head) return "a record";
+  const uint64_t control = Peek(&Line(reader.consumer->index()).control) & kLineStateMask;
+  if (control == static_cast<uint64_t>(LineState::kEvicted)) return "its eviction";
+  if (!KnowsEpoch(reader)) return "a new epoch";
+  const auto state = static_cast<RingState>(static_cast<uint32_t>(Peek(&world.header().state)));
+  if (state == RingState::kClosed && !reader.closed) return "the end";
+  if (state == RingState::kReplaced && reader.told == 0) return "another object";
+  return nullptr;
+}
+
 }  // namespace
 
 void DrainAll() {
@@ -350,8 +390,9 @@ void DrainAll() {
   for (int thread = 0; thread < kThreadsMax; ++thread) {
     Reader* const reader = world.readers[thread];
     if (reader == nullptr || !Alive(thread)) continue;
-    if (reader->asleep && !world.woken && !reader->consumer->ArmWake())
-      Fail("reader %d sleeps while there is something to poll", thread);
+    const char* const untold = Untold(*reader, head);
+    if (untold != nullptr && (Asleep(thread) || (reader->asleep && !world.woken)))
+      Fail("reader %d sleeps, and nobody told it of %s", thread, untold);
     const auto has_all = [&] {
       return reader->closed && reader->next == head && KnowsEpoch(*reader);
     };

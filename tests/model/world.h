@@ -22,7 +22,7 @@ struct Shape {
   bool sealed = false;
   bool evicts = false;   // the clock runs, and whoever stands still is evicted at the second look
   bool tends = false;    // the clock runs, and whoever stands still is urged, and freed if dead
-  bool sleeps = false;   // readers do
+  bool sleeps = false;   // readers do, by the descriptor or the futex
   bool creates = false;  // the ring itself, while threads run
   Threads kept = 0;      // readers that are never to be evicted
   Threads producers = 1;
@@ -50,7 +50,7 @@ struct World {
   char* ring = nullptr;
   uint64_t bytes = 0;
   bool unlinked = false;
-  bool woken = false;  // whoever sleeps
+  bool woken = false;  // whoever sleeps by the descriptor
   Shape shape;
   Writer* writers[kThreadsMax] = {};
   Reader* readers[kThreadsMax] = {};
@@ -78,8 +78,11 @@ void Open(int thread, ConsumerStart start = ConsumerStart::kLive,
 void Leave(int thread);
 void Poll(int thread, int times);
 void Drain(int thread, int times);
+void PollBatch(int thread);
+void Release(int thread);
 void CopyOut(int thread, int times);
-void Sleep(int thread);  // unless there is something to poll
+void Sleep(int thread);  // by the descriptor, unless there is something to poll
+void Wait(int thread);   // the same by the futex, until somebody wakes it
 void Close(int thread);
 void Create(int thread);  // the ring, or takes it over
 
