@@ -50,7 +50,9 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       payload_max_(cold->geometry.payload_max()),
       epoch_(cold->epoch),
       reserved_(head - 1),
-      cold_(std::move(cold)) {}
+      cold_(std::move(cold)) {
+  cold_->room_end = head;
+}
 
 Producer::~Producer() { Close(); }
 
@@ -70,16 +72,26 @@ uint64_t Producer::MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size,
 
 // A record of any stream, sealed where it is asked for. The seal is of the caller's bytes, which
 // are nearer than the slot's.
-inline __attribute__((always_inline)) void Producer::WriteSealed(uint64_t position,
+inline __attribute__((always_inline)) void Producer::WriteSealed(SlotHeader* slot,
+                                                                 uint64_t position,
                                                                  uint64_t wal_seq,
                                                                  const void* payload, uint16_t size,
                                                                  uint8_t type) {
-  if (seal_ == nullptr) return WriteSlot(position, wal_seq, payload, size, type);
-  SlotHeader* slot = SlotAt(position);
+  if (seal_ == nullptr) return WriteSlot(slot, position, wal_seq, payload, size, type);
   PrefetchAhead(slot, size);
   const uint64_t meta = MetaOf(wal_seq, type, size, payload);
   slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
   SealSlot(slot, position, wal_seq, meta);
+}
+
+// There is room for it.
+inline __attribute__((always_inline)) void Producer::PublishNext(uint64_t wal_seq,
+                                                                 const void* payload, uint16_t size,
+                                                                 uint8_t type) {
+  const uint64_t position = head_;
+  SlotHeader* const slot = slot_;
+  WriteSealed(slot, position, wal_seq, payload, size, type);
+  StoreHead(position + 1, SlotAfter(slot));
 }
 
 // In these three the ring is full as far as we know, or the record is sealed, or too large.
@@ -90,8 +102,7 @@ PublishResult Producer::TryPublishSlow(uint64_t wal_seq, const void* payload, ui
     const PublishResult room = FindRoomSlow();
     if (room != PublishResult::kOk) return room;
   }
-  WriteSealed(head_, wal_seq, payload, size, type);
-  StoreHead(head_ + 1);
+  PublishNext(wal_seq, payload, size, type);
   return PublishResult::kOk;
 }
 
@@ -102,8 +113,7 @@ PublishResult Producer::PublishSlow(uint64_t wal_seq, const void* payload, uint1
     const PublishResult room = WaitForRoomSlow(timeout_ns);
     if (room != PublishResult::kOk) return room;
   }
-  WriteSealed(head_, wal_seq, payload, size, type);
-  StoreHead(head_ + 1);
+  PublishNext(wal_seq, payload, size, type);
   return PublishResult::kOk;
 }
 
@@ -112,22 +122,26 @@ PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size
   if (head_ != reserved_) {
     return Superseded() ? PublishResult::kClosed : PublishResult::kNotReserved;
   }
-  SlotHeader* slot = SlotAt(head_);
+  SlotHeader* const slot = slot_;
   SealSlot(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
-  StoreHead(head_ + 1);
+  StoreHead(head_ + 1, SlotAfter(slot));
   return PublishResult::kOk;
 }
 
-void Producer::WriteRun(uint64_t first, std::span<const Record> records) {
+// Up to limit_; where the next record goes.
+SlotHeader* Producer::WriteRun(uint64_t first, std::span<const Record> records) {
   const uint32_t plain_size_end = plain_size_end_;
+  SlotHeader* slot = slot_;
   for (const Record& record : records) {
     if (record.size < plain_size_end) [[likely]] {
-      WriteSlot(first, record.wal_seq, record.payload, record.size, record.type);
+      WriteSlot(slot, first, record.wal_seq, record.payload, record.size, record.type);
     } else {
-      WriteSealed(first, record.wal_seq, record.payload, record.size, record.type);
+      WriteSealed(slot, first, record.wal_seq, record.payload, record.size, record.type);
     }
     ++first;
+    slot = SlotAfter(slot);
   }
+  return slot;
 }
 
 // We are the one who writes these; a fetch_add would lock the line.
@@ -165,8 +179,7 @@ PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t t
     const size_t left = records.size() - done;
     const size_t run = std::min({left, kHeadStoreEvery, static_cast<size_t>(limit_ - head_)});
     const uint64_t first = head_;
-    WriteRun(first, records.subspan(done, run));
-    StoreHead(first + run);
+    StoreHead(first + run, WriteRun(first, records.subspan(done, run)));
     done += run;
   }
   if (done > 0) CountBatch(done);

@@ -31,7 +31,8 @@ struct Producer::Cold {
   std::vector<LineWatch> watches;  // one per line
   uint64_t tended_ns = 0;          // when the blocking lines were last looked after
   uint64_t watched_ns = 0;         // when all lines were
-  uint64_t scan_every = 0;         // records; no limit is further than that
+  uint64_t scan_every = 0;         // records; no room found is larger than that
+  uint64_t room_end = 0;           // position; the last scan's limit, at limit_ or in a later lap
   pid_t creator = 0;               // a forked child must not end its parent's stream
   uint64_t epoch = 0;
   uint64_t first_lap_end = 0;  // position: the epoch's first record is overwritten there

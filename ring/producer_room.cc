@@ -74,13 +74,23 @@ bool Producer::RefreshLimit() {
   const uint64_t lap_left = cold_->first_lap_end - head_;
   if (lap_left - 1 < capacity) room = std::min(room, lap_left);
   room = std::min(room, cold_->scan_every);
-  if (room > limit_ - head_) limit_ = head_ + room;
+  if (room > cold_->room_end - head_) cold_->room_end = head_ + room;
+  return EnterRoom();
+}
+
+// Lets the fast halves into the room that the last scan found, as far as its slots lie one after
+// another. False: there is none left.
+bool Producer::EnterRoom() {
+  const uint64_t lap_left = mask_ + 1 - (head_ & mask_);
+  limit_ = head_ + std::min(cold_->room_end - head_, lap_left);
+  slot_ = SlotAt(head_);
   return head_ != limit_;
 }
 
 // Without waiting. kFull is counted as a stall.
 PublishResult Producer::LookForRoom() {
   if (Superseded()) return PublishResult::kClosed;
+  if (EnterRoom()) return PublishResult::kOk;
   if (RefreshLimit()) {
     WatchLinesWhenDue();
     return PublishResult::kOk;

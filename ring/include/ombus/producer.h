@@ -146,22 +146,24 @@ class OMBUS_API Producer {
     return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
   }
   void PrefetchAhead(const SlotHeader* from, size_t payload_bytes) const;
-  void WriteSlot(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
-                 uint8_t type);
+  SlotHeader* SlotAfter(SlotHeader* slot) const;  // no lap ends between them
+  void WriteSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, const void* payload,
+                 uint16_t size, uint8_t type);
   void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
-  void StoreHead(uint64_t head);
+  void StoreHead(uint64_t head, SlotHeader* slot);
 
   // Its parts and not the record: a reference would force the caller's into memory on the fast
   // path, too, and a copy would read in one piece what was written in several.
   PublishResult TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
   PublishResult PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type,
                             uint64_t timeout_ns);
-  void WriteRun(uint64_t first, std::span<const Record> records);
+  SlotHeader* WriteRun(uint64_t first, std::span<const Record> records);
   void CountBatch(size_t records);
   bool AllFit(std::span<const Record> records) const;
   PublishResult RoomSlow(uint64_t timeout_ns);
-  void WriteSealed(uint64_t position, uint64_t wal_seq, const void* payload, uint16_t size,
-                   uint8_t type);
+  void WriteSealed(SlotHeader* slot, uint64_t position, uint64_t wal_seq, const void* payload,
+                   uint16_t size, uint8_t type);
+  void PublishNext(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
   PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);
   uint64_t MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
   uint64_t MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
@@ -171,6 +173,7 @@ class OMBUS_API Producer {
   void BackOff(uint32_t round, uint64_t waited_ns);
   uint64_t LagMax() const;
   bool RefreshLimit();
+  bool EnterRoom();
   bool Superseded();
   void TendLinesWhenDue(uint64_t now_ns);
   void TendLine(uint32_t index, uint64_t now_ns);
@@ -178,10 +181,13 @@ class OMBUS_API Producer {
   uint64_t Unpolled(uint32_t index, uint64_t control, uint64_t tail, uint64_t now_ns);
   void WakeSlow();
 
-  // head_ == limit_ sends every call to a slow half: the ring is full as far as we know, or this
-  // handle is closed.
+  // head_ == limit_ sends every call to a slow half: the ring is full as far as we know, a lap
+  // ends, or this handle is closed. Up to limit_ slots lie one after another, so that a record's
+  // place is the last one's and a slot's size. Worked out from head_, which the record before has
+  // stored, it would be known some ten cycles later, and all its stores with it.
   uint64_t head_ = 0;
   uint64_t limit_ = 0;
+  SlotHeader* slot_ = nullptr;  // head_'s, if head_ != limit_
   std::byte* slots_ = nullptr;
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;

@@ -33,17 +33,22 @@ inline void Producer::SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal
 }
 
 // A record that needs no seal.
-inline __attribute__((always_inline)) void Producer::WriteSlot(uint64_t position, uint64_t wal_seq,
+inline __attribute__((always_inline)) void Producer::WriteSlot(SlotHeader* slot, uint64_t position,
+                                                               uint64_t wal_seq,
                                                                const void* payload, uint16_t size,
                                                                uint8_t type) {
-  SlotHeader* slot = SlotAt(position);
   PrefetchAhead(slot, size);
   slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
   SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
 }
 
-inline void Producer::StoreHead(uint64_t head) {
+inline SlotHeader* Producer::SlotAfter(SlotHeader* slot) const {
+  return reinterpret_cast<SlotHeader*>(reinterpret_cast<std::byte*>(slot) + slot_size_);
+}
+
+inline void Producer::StoreHead(uint64_t head, SlotHeader* slot) {
   head_ = head;
+  slot_ = slot;
   RingHeader* const header = header_;
   header->head.store(head, std::memory_order_release);  // pairs with run-ahead [head]
   // The sleeper pays for the barrier between the stores above and this load. [wake]
@@ -59,11 +64,11 @@ inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wa
   if (size >= short_size_end_ || position == limit_) [[unlikely]]
     return false;
   if (size > slot_access::kFirstLinePayloadBytes) __builtin_unreachable();
-  SlotHeader* slot = SlotAt(position);
+  SlotHeader* const slot = slot_;
   PrefetchAhead(slot, 0);
   slot_access::CopyShort(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
   SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
-  StoreHead(position + 1);
+  StoreHead(position + 1, SlotAfter(slot));
   return true;
 }
 
@@ -71,8 +76,9 @@ inline PublishResult Producer::TryPublish(const Record& record) {
   const uint64_t position = head_;
   if (record.size >= plain_size_end_ || position == limit_) [[unlikely]]
     return TryPublishSlow(record.wal_seq, record.payload, record.size, record.type);
-  WriteSlot(position, record.wal_seq, record.payload, record.size, record.type);
-  StoreHead(position + 1);
+  SlotHeader* const slot = slot_;
+  WriteSlot(slot, position, record.wal_seq, record.payload, record.size, record.type);
+  StoreHead(position + 1, SlotAfter(slot));
   return PublishResult::kOk;
 }
 
@@ -80,8 +86,9 @@ inline PublishResult Producer::Publish(const Record& record, uint64_t timeout_ns
   const uint64_t position = head_;
   if (record.size >= plain_size_end_ || position == limit_) [[unlikely]]
     return PublishSlow(record.wal_seq, record.payload, record.size, record.type, timeout_ns);
-  WriteSlot(position, record.wal_seq, record.payload, record.size, record.type);
-  StoreHead(position + 1);
+  SlotHeader* const slot = slot_;
+  WriteSlot(slot, position, record.wal_seq, record.payload, record.size, record.type);
+  StoreHead(position + 1, SlotAfter(slot));
   return PublishResult::kOk;
 }
 
@@ -91,7 +98,7 @@ inline void* Producer::TryReserve() {
     if (FindRoomSlow() != PublishResult::kOk) return nullptr;
   }
   reserved_ = position;
-  SlotHeader* slot = SlotAt(position);
+  SlotHeader* const slot = slot_;
   PrefetchAhead(slot, 0);  // how much will be written is not known yet
   void* room = slot_access::Payload(slot);
   if (room == nullptr) __builtin_unreachable();  // or callers look for themselves
@@ -102,8 +109,9 @@ inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t s
   const uint64_t position = head_;
   if (size >= plain_size_end_ || position != reserved_) [[unlikely]]
     return CommitSlow(wal_seq, type, size);
-  SealSlot(SlotAt(position), position, wal_seq, slot_access::PackMeta(type, size, 0));
-  StoreHead(position + 1);
+  SlotHeader* const slot = slot_;
+  SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
+  StoreHead(position + 1, SlotAfter(slot));
   return PublishResult::kOk;
 }
 
@@ -112,9 +120,10 @@ struct Producer::Filling {
   Producer* producer;
   size_t* published;
   uint64_t first, position;
+  SlotHeader* slot;
 
   void Show() const {
-    if (position != producer->head_) producer->StoreHead(position);
+    if (position != producer->head_) producer->StoreHead(position, slot);
   }
   ~Filling() {
     Show();
@@ -126,16 +135,17 @@ struct Producer::Filling {
 
 template <typename F>
 PublishResult Producer::Fill(size_t count, F&& f, uint64_t timeout_ns, size_t* published) {
-  Filling at{this, published, head_, head_};
+  Filling at{this, published, head_, head_, slot_};
   reserved_ = head_ - 1;  // the room is ours
   for (uint64_t left = count; left > 0; left = count - (at.position - at.first)) {
     if (head_ == limit_) [[unlikely]] {
       const PublishResult result = RoomSlow(timeout_ns);
       if (result != PublishResult::kOk) return result;
     }
+    at.slot = slot_;  // the ring's first again, after a lap
     const uint64_t end = head_ + std::min({left, uint64_t{kHeadStoreEvery}, limit_ - head_});
-    for (; at.position != end; ++at.position) {
-      SlotHeader* slot = SlotAt(at.position);
+    for (; at.position != end; ++at.position, at.slot = SlotAfter(at.slot)) {
+      SlotHeader* const slot = at.slot;
       void* room = slot_access::Payload(slot);
       const Written written = f(room, static_cast<size_t>(at.position - at.first));
       PrefetchAhead(slot, written.size);  // of a size that is known by now
