@@ -203,7 +203,7 @@ PollResult Consumer::PollSlow(Record* record) {
     const PollResult found = CompareWithHead();
     if (found != PollResult::kEmpty) return found;
   }
-  return closed && !SomethingPublished() ? PollResult::kClosed : PollResult::kEmpty;
+  return closed ? PollResult::kClosed : PollResult::kEmpty;
 }
 
 PollResult Consumer::ReportEpoch(uint64_t epoch, RingState state) {
@@ -269,12 +269,12 @@ PollResult Consumer::Rejoin() {
   return PollResult::kEvicted;
 }
 
-// A blocked producer asked for our tail: storing it shows that we make progress. Or another one
-// began an epoch: the next poll, which does not get by stop_, looks for that. [epoch]
+// A blocked producer asked for our tail: our callers store it, and that we answer shows that we
+// make progress. Or another one began an epoch: the next poll, which does not get by stop_, looks
+// for that. [epoch]
 void Consumer::AnswerUrge() {
   uint64_t urged = (live_ & ~kLineStateMask) | kLineUrged;
   if (line_->control.load(std::memory_order_relaxed) != urged) return;
-  StoreTail();
   stop_ = tail_;
   (void)line_->control.compare_exchange_strong(urged, live_, std::memory_order_acquire);
 }

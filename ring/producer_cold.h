@@ -16,19 +16,12 @@
 
 namespace ombus {
 
-// When a line was asked for its tail, and what it said then, to tell progress from standstill.
-struct LineWatch {
-  uint64_t control = 0;
-  uint64_t tail = 0;
-  uint64_t since_ns = 0;
-};
-
 struct Producer::Cold {
   ProducerOptions options;
   Geometry geometry;
   ShmObject object;
   MemoryReport memory;
-  std::vector<LineWatch> watches;  // one per line
+  std::vector<uint64_t> asked_ns;  // by line, when it was asked for its tail; 0: never by us
   uint64_t tended_ns = 0;          // when the blocking lines were last looked after
   uint64_t watched_ns = 0;         // when all lines were
   uint64_t scan_every = 0;         // records; no room found is larger than that

@@ -299,7 +299,7 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->geometry = geometry;
   cold->object = std::move(*object);
   cold->memory = TuneMemory(cold->object, geometry.total_bytes(), options.memory);
-  cold->watches.resize(geometry.max_consumers);
+  cold->asked_ns.resize(geometry.max_consumers);
   cold->creator = getpid();
   cold->first_lap_end = head + geometry.capacity;
   cold->scan_every = ScanEvery(options);

@@ -74,7 +74,7 @@ bool Producer::RefreshLimit() {
   const uint64_t lap_left = cold_->first_lap_end - head_;
   if (lap_left - 1 < capacity) room = std::min(room, lap_left);
   room = std::min(room, cold_->scan_every);
-  if (room > cold_->room_end - head_) cold_->room_end = head_ + room;
+  cold_->room_end = head_ + room;
   return EnterRoom();
 }
 
@@ -181,23 +181,20 @@ void Producer::WatchLinesWhenDue() {
     const uint64_t control = line.control.load(std::memory_order_relaxed);
     const uint64_t tail = line.tail.load(std::memory_order_relaxed);
     if (!LineHoldsBack(control) || LagOf(head_, tail, mask_ + 1) == 0) continue;
-    (void)Unpolled(i, control, tail, now_ns);
+    (void)Unpolled(i, control, now_ns);
   }
 }
 
 // For how long a line that holds us back has polled nothing, as far as we know; asks it for its
-// tail, which the next poll answers.
-uint64_t Producer::Unpolled(uint32_t index, uint64_t control, uint64_t tail, uint64_t now_ns) {
-  LineWatch& watch = cold_->watches[index];
-  const uint64_t generation = control & ~kLineStateMask;
+// tail, which the next poll answers. An owner of the line that came later was not asked.
+uint64_t Producer::Unpolled(uint32_t index, uint64_t control, uint64_t now_ns) {
+  uint64_t& asked_ns = cold_->asked_ns[index];
   const bool asked = (control & kLineStateMask) == kLineUrged;
-  if (asked && watch.since_ns != 0 && watch.control == generation && watch.tail == tail) {
-    return now_ns - watch.since_ns;
-  }
-  watch = {.control = generation, .tail = tail, .since_ns = now_ns};
+  if (asked && asked_ns != 0) return now_ns - asked_ns;
+  asked_ns = now_ns;
   if (!asked) {
     ConsumerLine& line = cold_->line(index);
-    (void)line.control.compare_exchange_strong(control, generation | kLineUrged,
+    (void)line.control.compare_exchange_strong(control, (control & ~kLineStateMask) | kLineUrged,
                                                std::memory_order_relaxed);
   }
   return 0;
@@ -222,7 +219,7 @@ void Producer::TendLine(uint32_t index, uint64_t now_ns) {
   }
 
   const uint64_t staleness_ns = cold_->options.staleness_ns;
-  const uint64_t unpolled_ns = Unpolled(index, control, tail, now_ns);
+  const uint64_t unpolled_ns = Unpolled(index, control, now_ns);
   if (staleness_ns == 0 || unpolled_ns < staleness_ns) return;
   line.evict_position.store(head_, std::memory_order_relaxed);
   const uint64_t evicted = (control & ~kLineStateMask) | static_cast<uint64_t>(LineState::kEvicted);

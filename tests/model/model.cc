@@ -95,6 +95,7 @@ struct Trial {
 Trial Try(const std::vector<Explored>& explored, const Suspect& suspect) {
   for (const Explored& candidate : explored) {
     if (!Touches(candidate.findings, suspect.mutant)) continue;
+    if (!suspect.scenario.empty() && suspect.scenario != candidate.scenario->name) continue;
     Findings findings = Explore(*candidate.scenario, suspect.mutant);
     if (findings.failed || !findings.complete)
       return {.by = candidate.scenario, .findings = std::move(findings)};

@@ -55,7 +55,8 @@ constexpr Kept kKept[] = {
 struct Check {
   std::string_view file, code;
   Change change;
-  int nth = 0;  // among the lines that have this code
+  int nth = 0;                     // among the lines that have this code
+  std::string_view scenario = {};  // where it has to be noticed
 };
 constexpr std::string_view kInline = "ring/include/ombus/consumer_inline.h";
 constexpr std::string_view kConsumer = "ring/consumer.cc";
@@ -86,10 +87,13 @@ constexpr Check kChecks[] = {
      Change::kBlind, 1},
     {kRoom, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
     {kRoom, "if (line.control.compare_exchange_strong(control, evicted,", Change::kForced},
-    {kRoom, "(void)line.control.compare_exchange_strong(control, generation", Change::kForced},
+    {kRoom, "(void)line.control.compare_exchange_strong(control, (control", Change::kForced},
     {kConsumer, "(void)line_->control.compare_exchange_strong(urged, live_,", Change::kForced},
     {kCreation, "if (line.control.compare_exchange_strong(control, free,", Change::kForced},
-    {kCreation, "!line.control.compare_exchange_strong(control, (control", Change::kForced},
+    {kCreation, "!line.control.compare_exchange_strong(control, (control", Change::kForced, 0,
+     "producer and reader die, and another takes the line"},
+    {kCreation, "!line.control.compare_exchange_strong(control, (control", Change::kLeftOut, 0,
+     "replaced, and published on by who did not know"},
     {kCreation, "if (slot->seq.load(", Change::kBlind},
     {kCreation, "header.head.store(head, ", Change::kLeftOut},
     {kCreation, "header.epoch_position.store(position, ", Change::kLeftOut},
@@ -251,7 +255,8 @@ std::vector<Suspect> FindSuspects(const std::string& root) {
                                    .last_line = static_cast<int>(EndOf(lines, at)) + 1},
                         .name = NameOf(file, at, CodeOf(lines[at])) +
                                 (check.change == Change::kForced ? "  in any case" : "  left out"),
-                        .reason = ""});
+                        .reason = "",
+                        .scenario = std::string(check.scenario)});
   }
   for (const Look& look : kLooks) {
     suspects.push_back({.mutant = {.change = Change::kBlind,

@@ -12,8 +12,9 @@ namespace ombus::model {
 
 struct Suspect {
   Mutant mutant;
-  std::string name;    // place and code, for people
-  std::string reason;  // why no scenario notices it; empty: one must
+  std::string name;           // place and code, for people
+  std::string reason;         // why no scenario notices it; empty: one must
+  std::string scenario = {};  // the one that must; empty: any
 };
 
 // From the tree at `root`. Empty, having said why, if it is not what the list expects.

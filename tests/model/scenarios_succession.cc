@@ -227,6 +227,24 @@ constexpr Scenario kScenarios[] = {
         .wind_up = DrainAll,
     },
     {
+        .name = "replaced, and published on by who did not know",
+        .threads = 2,
+        .set_up =
+            [] {
+              MakeRing({.enders = 1});
+              Join(1);
+              Publish(0, 1);  // room for another needs no look
+              HandOver();
+            },
+        .run =
+            [](int thread) {
+              if (thread == 1) return Poll(1, 2 + more_calls);
+              Create(0);
+              Publish(0, 1);
+            },
+        .wind_up = DrainAll,
+    },
+    {
         .name = "open while it is created",
         .threads = 2,
         .set_up =

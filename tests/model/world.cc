@@ -20,7 +20,14 @@ ConsumerLine& Line(uint32_t index) {
                                           uint64_t{index} * kConsumerLineBytes);
 }
 
+RingState StateAtLast() {
+  return static_cast<RingState>(static_cast<uint32_t>(Peek(&world.header().state)));
+}
+bool WasReplaced() { return StateAtLast() == RingState::kReplaced; }
+
+// What is published behind the change to another object is nobody's.
 uint64_t HeadAtLast() {
+  if (WasReplaced()) return Peek(&world.header().epoch_position);
   uint64_t head = Peek(&world.header().head);
   while (Peek(&world.slot(head).seq) == head + 1) ++head;
   return head;
@@ -68,6 +75,8 @@ void CheckRecord(int thread, const Record& record, bool gap, uint64_t more = 0) 
   }
   if (!IsUnder(consumer.epoch(), writer, reader.next))
     Fail("reader %d: a record of another epoch at %llu", thread, at);
+  if (WasReplaced() && reader.next >= Peek(&world.header().epoch_position))
+    Fail("reader %d: published at %llu after another object had taken the name", thread, at);
   uint64_t content = 0;
   std::memcpy(&content, record.payload, sizeof content);
   BeginAction(kValid);
@@ -377,9 +386,8 @@ const char* Untold(const Reader& reader, uint64_t head) {
   const uint64_t control = Peek(&Line(reader.consumer->index()).control) & kLineStateMask;
   if (control == static_cast<uint64_t>(LineState::kEvicted)) return "its eviction";
   if (!KnowsEpoch(reader)) return "a new epoch";
-  const auto state = static_cast<RingState>(static_cast<uint32_t>(Peek(&world.header().state)));
-  if (state == RingState::kClosed && !reader.closed) return "the end";
-  if (state == RingState::kReplaced && reader.told == 0) return "another object";
+  if (StateAtLast() == RingState::kClosed && !reader.closed) return "the end";
+  if (WasReplaced() && reader.told == 0) return "another object";
   return nullptr;
 }
 

@@ -278,6 +278,7 @@ TEST_F(RingHostileTest, APublishedRecordWhoseSeqWasErasedIsFoundOut) {
   auto consumer = MakeConsumer();
   for (uint64_t i = 0; i < 3; ++i) (void)producer->TryPublish({.wal_seq = i});
   RawObject(name_.str()).slot(0).seq = 0;
+  EXPECT_TRUE(consumer->Wait(0));
   Record record;
   PollResult result = PollResult::kEmpty;
   for (int i = 0; i < 100 && result == PollResult::kEmpty; ++i) result = consumer->Poll(&record);
@@ -306,6 +307,7 @@ TEST_F(RingHostileTest, AReaderThatWasLappedUnnoticedGoesOnAtTheHead) {
   raw.line(0).control = 0;  // somebody freed our line under us …
   for (uint64_t i = 0; i < 100; ++i) ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
   raw.line(0).control = control;  // … and put it back
+  EXPECT_TRUE(consumer->Wait(0)) << "it does not sleep";
   Record record;
   EXPECT_EQ(consumer->Poll(&record), PollResult::kEvicted);
   EXPECT_EQ(consumer->lost_records(), 100u);
@@ -337,6 +339,44 @@ TEST_F(RingHostileTest, ForgedTailsNeitherStopNorLapTheProducerForGood) {
     }
     EXPECT_LE(producer->head() - raw.header().min_tail, 8u);
   }
+}
+
+TEST_F(RingHostileTest, ATailBeyondHeadHoldsNothingBack) {
+  auto producer = MakeProducer({.capacity = 8});
+  auto consumer = MakeConsumer({.consumer_index = 0});
+  RawObject(name_.str()).line(0).tail = 1000;
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk) << i;
+  EXPECT_EQ(producer->min_tail(), producer->head());
+}
+
+TEST_F(RingHostileTest, WhatWasPublishedBeforeItsHeadWasStoredEndsASleep) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
+  RawObject(name_.str()).header().head = 0;
+  EXPECT_TRUE(consumer->Wait(0));
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
+}
+
+TEST_F(RingHostileTest, AReplacedObjectSaysSoThoughWhoReplacedItDiedBeforeTheEpoch) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  RawObject(name_.str()).header().state = static_cast<uint32_t>(RingState::kReplaced);
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_TRUE(consumer->replaced());
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+}
+
+TEST_F(RingHostileTest, WhoWasSupersededThoughItHasTheLockEndsNothing) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  RawObject(name_.str()).header().epoch = 77;
+  producer->Close();
+  Record record;
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty) << "and not the end";
 }
 
 TEST_F(RingHostileTest, PositionsCrossTheEndOfTheirRange) {

@@ -427,6 +427,7 @@ TEST_F(RingProcessTest, ASleeperIsToldThatItsNameLeadsToAnotherObject) {
     EXPECT_EQ(consumer->Poll(&record), PollResult::kEpochChanged);
     EXPECT_TRUE(consumer->replaced());
     EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
+    EXPECT_TRUE(consumer->Wait(0)) << "as at every end";
     consumer = MakeConsumer({.start = ConsumerStart::kEpochStart});
     EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
     EXPECT_EQ(record.wal_seq, 7u);

@@ -62,6 +62,25 @@ TEST_F(StalenessTest, WhoHasPolledSinceItWasAskedBeginsAnew) {
   EXPECT_EQ(producer_->evictions(), 0u);
 }
 
+TEST_F(StalenessTest, WhoIsAskedGivesItsRoomBackWithTheNextPoll) {
+  Start(kNeverNs);
+  Publish(kCapacity);
+  EXPECT_EQ(Poll(), PollResult::kRecord);
+  EXPECT_EQ(PublishOneMore(), PublishResult::kFull) << "the first one's room comes later";
+  EXPECT_TRUE(Asked());
+  EXPECT_EQ(Poll(), PollResult::kRecord);
+  EXPECT_EQ(PublishOneMore(), PublishResult::kOk);
+}
+
+TEST_F(StalenessTest, WhoFindsNothingMoreGivesAllRoomBack) {
+  Start(kNeverNs);
+  Publish(2);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Poll(), PollResult::kRecord);
+  EXPECT_EQ(producer_->min_tail(), 0u);
+  EXPECT_EQ(Poll(), PollResult::kEmpty);
+  EXPECT_EQ(producer_->min_tail(), 2u);
+}
+
 // Polls seldom, and gives room back later still.
 TEST_F(StalenessTest, WhoPollsBetweenAnyTwoLooksIsNeverEvicted) {
   Start(kAtOnceNs);
@@ -74,6 +93,19 @@ TEST_F(StalenessTest, WhoPollsBetweenAnyTwoLooksIsNeverEvicted) {
     ASSERT_EQ(Poll(), PollResult::kRecord) << round;
   }
   EXPECT_EQ(producer_->evictions(), 0u);
+}
+
+// A successor asks all readers, to make them look at the epoch, before it has looked at any.
+TEST_F(StalenessTest, WhoWasAskedByTheTakeoverAloneIsNotEvictedAtTheFirstLook) {
+  producer_ = MakeProducer({.capacity = kCapacity, .unlink_on_close = false});
+  consumer_ = MakeConsumer({.consumer_index = 0});
+  Publish(kCapacity);
+  producer_ = nullptr;
+  producer_ = MakeProducer({.capacity = kCapacity, .staleness_ns = kAtOnceNs});
+  EXPECT_TRUE(Asked());
+  EXPECT_EQ(PublishOneMore(), PublishResult::kFull);
+  EXPECT_EQ(PublishOneMore(), PublishResult::kOk);
+  EXPECT_EQ(producer_->evictions(), 1u);
 }
 
 TEST_F(StalenessTest, WhoHasNothingToReadIsNotAsked) {

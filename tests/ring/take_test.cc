@@ -158,5 +158,15 @@ TEST_F(TakeTest, ADamagedSlotInARunIsPassedOverAndSaid) {
   EXPECT_EQ(Poll(), PollResult::kEmpty);
 }
 
+TEST_F(TakeTest, ABatchThatEndsAtADamagedSlotInARunSaysThatThereIsMore) {
+  for (uint64_t i = 0; i < 10; ++i) Publish(i);
+  RawObject(name_.str()).slot(5).seq = 0;
+  Record out[16];
+  const BatchResult batch = consumer_->PollBatch(out);
+  EXPECT_EQ(batch.count, 5u);
+  EXPECT_EQ(batch.end, PollResult::kRecord);
+  EXPECT_EQ(Poll(), PollResult::kCorrupt);
+}
+
 }  // namespace
 }  // namespace ombus

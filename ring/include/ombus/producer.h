@@ -178,7 +178,7 @@ class OMBUS_API Producer {
   void TendLinesWhenDue(uint64_t now_ns);
   void TendLine(uint32_t index, uint64_t now_ns);
   void WatchLinesWhenDue();
-  uint64_t Unpolled(uint32_t index, uint64_t control, uint64_t tail, uint64_t now_ns);
+  uint64_t Unpolled(uint32_t index, uint64_t control, uint64_t now_ns);
   void WakeSlow();
 
   // head_ == limit_ sends every call to a slow half: the ring is full as far as we know, a lap
