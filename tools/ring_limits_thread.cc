@@ -33,8 +33,11 @@ Result<Slice> Bare(const BenchOptions& options) {
   return SliceOf(NowNs() - start, options.shm_iters, sum);
 }
 
-// A yardstick that publishes and polls.
-template <uint16_t kSize, typename Ring>
+// A yardstick that publishes and polls. Nobody else sees it, so that its fields are registers and
+// constants; in memory they are where a program finds those of a ring that it has in a library.
+enum class Fields : uint8_t { kRegisters, kMemory };
+
+template <uint16_t kSize, Fields kFields, typename Ring>
 Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who, Ring* ring) {
   const LimitsPayload payload;
   LimitsReader reader;
@@ -42,6 +45,7 @@ Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who
   const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
   for (uint64_t i = 0; i < count; ++i) {
+    if (kFields == Fields::kMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
     (void)ring->Publish({i, payload.data(), kSize, 1, 0});
     if (ring->Poll(&record)) reader.Take(record);
   }
@@ -50,13 +54,13 @@ Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who
   return SliceOf(ns, options.shm_iters, reader.sum());
 }
 
-template <uint16_t kSize, bool kPrefetch>
+template <uint16_t kSize, bool kPrefetch, Fields kFields = Fields::kRegisters, bool kGuards = false>
 Result<Slice> Least(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
   const RingShape shape;
   SharedMemory shared(shape.bytes());
-  LeastRing<kPrefetch> ring(shared.memory(), shape);
-  return PublishAndPoll<kSize>(options, "least", &ring);
+  LeastRing<kPrefetch, kGuards> ring(shared.memory(), shape);
+  return PublishAndPoll<kSize, kFields>(options, "least", &ring);
 }
 
 template <uint16_t kSize>
@@ -66,7 +70,7 @@ Result<Slice> Classic(const BenchOptions& options) {
   SharedMemory shared(shape.bytes());
   ClassicRing ring(shared.memory(), shape);
   ring.Join();
-  return PublishAndPoll<kSize>(options, "classic", &ring);
+  return PublishAndPoll<kSize, Fields::kRegisters>(options, "classic", &ring);
 }
 
 struct Ends {
@@ -128,18 +132,22 @@ Result<Slice> ReserveCommit(const BenchOptions& options) {
 
 template <uint16_t kSize>
 Workload OneThread(const BenchOptions& o, Target publish, Target reserve) {
-  return {"publish + poll, one thread, " + std::to_string(kSize) + " B",
-          {"ns"},
-          {{"bare", Role::kBare, [o] { return Bare<kSize, false>(o); }},
-           {"bare, prefetch", Role::kBare, [o] { return Bare<kSize, true>(o); }},
-           {"least", Role::kLeast, [o] { return Least<kSize, false>(o); }},
-           {"least, prefetch", Role::kLeast, [o] { return Least<kSize, true>(o); }},
-           {"classic", Role::kClassic, [o] { return Classic<kSize>(o); }},
-           {"ombus", Role::kOmbus, [o] { return Ombus<kSize>(o); }, {publish}},
-           {"ombus, reserve/commit",
-            Role::kOmbus,
-            [o] { return ReserveCommit<kSize>(o); },
-            {reserve}}}};
+  return {
+      "publish + poll, one thread, " + std::to_string(kSize) + " B",
+      {"ns"},
+      {{"bare", Role::kBare, [o] { return Bare<kSize, false>(o); }},
+       {"bare, prefetch", Role::kBare, [o] { return Bare<kSize, true>(o); }},
+       {"least", Role::kLeast, [o] { return Least<kSize, false>(o); }},
+       {"least, prefetch", Role::kLeast, [o] { return Least<kSize, true>(o); }},
+       {"least, in memory", Role::kLeast, [o] { return Least<kSize, true, Fields::kMemory>(o); }},
+       {"least, with guards", Role::kLeast,
+        [o] { return Least<kSize, true, Fields::kMemory, true>(o); }},
+       {"classic", Role::kClassic, [o] { return Classic<kSize>(o); }},
+       {"ombus", Role::kOmbus, [o] { return Ombus<kSize>(o); }, {publish}},
+       {"ombus, reserve/commit",
+        Role::kOmbus,
+        [o] { return ReserveCommit<kSize>(o); },
+        {reserve}}}};
 }
 
 }  // namespace

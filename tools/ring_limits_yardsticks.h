@@ -7,7 +7,9 @@
 //
 // LeastRing is what any ring with one reader has to do, and nothing else: it looks for room and for
 // the record's seq. Nobody is evicted from it, sleeps, comes second or loses a record, no size and
-// no sequence is checked. What ombus takes longer is what that costs.
+// no sequence is checked. What ombus takes longer is what that costs. With guards it stores head,
+// looks for sleepers and at its own line, and checks sizes and sequence: ombus without what is due
+// now and then.
 //
 // ClassicRing is the textbook's broadcast ring with the same layout: each publish reads the clock
 // and scans all tails, each poll stores its tail. A batch does that once.
@@ -18,6 +20,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
@@ -153,39 +156,53 @@ class BareLines {
   uint32_t slot_size_;
 };
 
-template <bool kPrefetch>
+template <bool kPrefetch, bool kGuards = false>
 class LeastRing {
  public:
   LeastRing(std::byte* memory, const RingShape& shape)
-      : read_(reinterpret_cast<std::atomic<uint64_t>*>(memory)),
+      : header_(reinterpret_cast<RingHeader*>(memory)),
+        line_(reinterpret_cast<ConsumerLine*>(memory + kHeaderPageBytes)),
         slots_(memory + shape.slots_offset()),
         mask_(shape.capacity - 1),
-        slot_size_(shape.slot_size) {}
+        slot_size_(shape.slot_size),
+        size_end_(shape.slot_size - kSlotHeaderBytes + 1) {}
 
   bool Publish(const Record& record) {
     const uint64_t position = head_;
+    if (kGuards && record.size >= size_end_) [[unlikely]]
+      return false;
     if (position == limit_) [[unlikely]] {
-      limit_ = read_->load(std::memory_order_acquire) + mask_ + 1;
+      FindRoom();
       if (position == limit_) return false;
     }
-    if (kPrefetch) PrefetchForWrite(SlotAt(position + kPrefetchAheadSlots), record.size);
-    SlotHeader* slot = SlotAt(position);
+    SlotHeader* const slot = slot_;
+    slot_ = SlotAfter(slot, 1);
+    if (kPrefetch) PrefetchForWrite(SlotAfter(slot, kPrefetchAheadSlots), record.size);
     slot_access::CopyPayload(slot_access::Payload(slot), record.payload, record.size);
     slot_access::StoreWord(&slot->wal_seq, record.wal_seq);
     slot_access::StoreWord(slot_access::MetaWord(slot),
                            slot_access::PackMeta(record.type, record.size, 0));
     slot->seq.store(position + 1, std::memory_order_release);
     head_ = position + 1;
+    if (kGuards) {
+      header_->head.store(position + 1, std::memory_order_release);
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+      if (header_->waiters.load(std::memory_order_relaxed) != 0) [[unlikely]]
+        return false;
+    }
     return true;
   }
 
   bool Poll(Record* record) {
     const uint64_t position = tail_;
     if (position == release_at_) [[unlikely]] {
-      read_->store(position, std::memory_order_release);
+      line_->tail.store(position, std::memory_order_release);
       release_at_ = position + kReleaseEvery;
     }
     if (!ReadSlot(SlotAt(position), position, record)) [[unlikely]]
+      return false;
+    if (kGuards && (record->size >= size_end_ || record->wal_seq != position ||
+                    line_->control.load(std::memory_order_relaxed) != live_)) [[unlikely]]
       return false;
     tail_ = position + 1;
     return true;
@@ -197,12 +214,26 @@ class LeastRing {
   SlotHeader* SlotAt(uint64_t position) const {
     return reinterpret_cast<SlotHeader*>(slots_ + (position & mask_) * slot_size_);
   }
+  SlotHeader* SlotAfter(SlotHeader* slot, uint64_t slots) const {
+    return reinterpret_cast<SlotHeader*>(reinterpret_cast<std::byte*>(slot) + slots * slot_size_);
+  }
 
-  std::atomic<uint64_t>* read_;
+  // Up to the end of a lap, as ombus does.
+  void FindRoom() {
+    const uint64_t end = line_->tail.load(std::memory_order_acquire) + mask_ + 1;
+    limit_ = std::min(end, (head_ | mask_) + 1);
+    slot_ = SlotAt(head_);
+  }
+
+  RingHeader* header_;
+  ConsumerLine* line_;
   std::byte* slots_;
+  SlotHeader* slot_ = nullptr;
   uint64_t mask_;
   uint64_t slot_size_;
+  uint32_t size_end_;
   uint64_t head_ = 0, limit_ = 0, tail_ = 0, release_at_ = 0;
+  uint64_t live_ = 0;  // what the line of one who reads says, here
 };
 
 class ClassicRing {
