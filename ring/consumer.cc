@@ -248,7 +248,6 @@ PollResult Consumer::SkipDamaged() {
   const bool inside = InRun();
   MoveTo(tail_ + 1);
   if (inside) SetBound(look_at_ = bound);
-  StoreTail();
   return PollResult::kCorrupt;
 }
 
@@ -257,7 +256,6 @@ PollResult Consumer::ResyncTo(uint64_t head) {
   const bool forward = static_cast<int64_t>(head - tail_) > 0;
   if (forward) lost_records_ += head - tail_;
   MoveTo(head);
-  StoreTail();
   return forward ? PollResult::kEvicted : PollResult::kCorrupt;
 }
 

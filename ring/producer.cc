@@ -188,11 +188,7 @@ PublishResult Producer::PublishBatch(std::span<const Record> records, uint64_t t
 }
 
 // Whether another producer of this process took the stream over, or this handle was closed.
-bool Producer::Superseded() {
-  if (cold_->closed) return true;
-  const auto state = static_cast<RingState>(header_->state.load(std::memory_order_relaxed));
-  return state != RingState::kActive || header_->epoch.load(std::memory_order_relaxed) != epoch_;
-}
+bool Producer::Superseded() { return cold_->closed || superseded(); }
 
 void Producer::WakeSlow() {
   WakeSleepers(*header_, cold_->object.fd());

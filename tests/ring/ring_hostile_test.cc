@@ -369,6 +369,23 @@ TEST_F(RingHostileTest, AReplacedObjectSaysSoThoughWhoReplacedItDiedBeforeTheEpo
   EXPECT_EQ(consumer->Poll(&record), PollResult::kClosed);
 }
 
+TEST_F(RingHostileTest, AHeadFarBeyondTheRecordsIsNoBound) {
+  auto producer = MakeProducer();
+  auto consumer = MakeConsumer();
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
+  RawObject(name_.str()).header().head = uint64_t{1} << 40;
+  Record record;
+  EXPECT_TRUE(IsRecord(consumer->Poll(&record)));
+  EXPECT_TRUE(IsRecord(consumer->Poll(&record)));
+  EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
+}
+
+TEST_F(RingHostileTest, NothingIsMissedOfAnEpochThatBeginsBeyondHead) {
+  auto producer = MakeProducer();
+  RawObject(name_.str()).header().epoch_position = 5;
+  EXPECT_EQ(MakeConsumer({.start = ConsumerStart::kEpochStart})->missed_records(), 0u);
+}
+
 TEST_F(RingHostileTest, WhoWasSupersededThoughItHasTheLockEndsNothing) {
   auto producer = MakeProducer();
   auto consumer = MakeConsumer();

@@ -283,9 +283,11 @@ TEST_F(RingProcessTest, AForkedChildThatDropsItsCopiesHarmsNobody) {
   auto producer = MakeProducer();
   auto consumer = MakeConsumer();
   ChildProcess child([&](ChildProcess::Parent&) {
+    producer->Close();
+    const bool closed = producer->TryPublish({.wal_seq = 4}) == PublishResult::kClosed;
     producer.reset();
     consumer.reset();
-    return 0;
+    return closed ? 0 : 1;
   });
   EXPECT_EQ(child.Wait(), 0);
   ASSERT_EQ(producer->TryPublish({.wal_seq = 5}), PublishResult::kOk);

@@ -9,6 +9,7 @@
 #include "ombus/consumer.h"
 #include "ombus/producer.h"
 #include "ring/shared_mapping.h"
+#include "tests/ring/raw_object.h"
 #include "tests/ring/ring_test_name.h"
 
 namespace ombus {
@@ -106,6 +107,22 @@ TEST_F(RingThreads, ReadersThatComeAndGoNeitherMissNorStopAnything) {
   writer.join();
   EXPECT_EQ(gaps, 0u);
   EXPECT_EQ((*producer)->live_consumers(), 0u);
+}
+
+TEST_F(RingThreads, WhoIsSupersededWhileItWaitsForRoomIsTold) {
+  RingTestName name;
+  auto first = Producer::Create({.name = name.str(), .capacity = 2});
+  ASSERT_TRUE(first.ok());
+  auto consumer = Consumer::Open({.name = name.str()});
+  ASSERT_TRUE(consumer.ok());
+  for (int i = 0; i < 2; ++i) ASSERT_EQ((*first)->TryPublish({}), PublishResult::kOk);
+  RawObject raw(name.str());
+  std::thread other([&] {
+    while (raw.header().stalls == 0) std::this_thread::yield();
+    EXPECT_TRUE(Producer::Create({.name = name.str()}).ok());
+  });
+  EXPECT_EQ((*first)->Publish({}, kPatienceNs), PublishResult::kClosed);
+  other.join();
 }
 
 }  // namespace
