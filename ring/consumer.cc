@@ -6,6 +6,7 @@
 
 #include "ring/clock.h"
 #include "ring/consumer_cold.h"
+#include "ring/crc32c_inline.h"
 #include "ring/fence.h"
 
 namespace ombus {
@@ -17,15 +18,6 @@ constexpr uint32_t kLooksBeforeHeadMax = 1 << 16;
 constexpr uint32_t kLookAtHeadEvery = 64;
 // No line ever holds it, so every poll takes its slow half.
 constexpr uint64_t kNeverLive = ~uint64_t{0} << 2;
-
-// All lines but the first of a slot whose payload is that long: checking a payload waits for each
-// of its lines, where most readers do not.
-void PrefetchRest(const std::byte* bytes, size_t payload_bytes) {
-  const size_t end = kSlotHeaderBytes + payload_bytes;
-  for (size_t at = slot_access::kCacheLineBytes; at < end; at += slot_access::kCacheLineBytes) {
-    __builtin_prefetch(bytes + at);
-  }
-}
 
 }  // namespace
 
@@ -119,15 +111,74 @@ uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
 // Called for each record of a sealed stream, and for impossible lengths.
 bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const {
   if (slot_access::MetaLength(meta) > payload_max_) return false;
-  if (seal_ == nullptr) return true;
-  if (static_cast<int64_t>(tail_ - fetch_end_) < 0) {
-    const auto* slot = static_cast<const std::byte*>(payload) - kSlotHeaderBytes;
-    PrefetchRest(slot + fetch_ahead_bytes_, slot_access::MetaLength(meta));
+  return seal_check_(*this, wal_seq, meta, payload);
+}
+
+// Whether a record's seal holds. Also fetches the lines but the first of the record that is to be
+// fetched: checking a payload waits for each of its lines, where most readers do not.
+struct Consumer::SealChecks {
+  static bool Compare(uint32_t seal, uint64_t meta) {
+    const bool holds = seal == slot_access::MetaCrc(meta);
+    AcquireFence();  // before the caller's look at its line [evict]
+    return holds;
   }
-  const uint32_t crc = seal_(wal_seq, meta & 0xFFFFFFFF, payload, slot_access::MetaLength(meta));
-  const bool holds = crc == slot_access::MetaCrc(meta);
-  AcquireFence();  // before the caller's look at its line [evict]
-  return holds;
+
+  // The slot to fetch, else one that is at hand.
+  static const std::byte* Ahead(const Consumer& consumer, const void* payload) {
+    const auto* slot = static_cast<const std::byte*>(payload) - kSlotHeaderBytes;
+    const bool known = static_cast<int64_t>(consumer.tail_ - consumer.fetch_end_) < 0;
+    if (known) [[likely]]
+      return slot + consumer.fetch_ahead_bytes_;
+    return slot;
+  }
+
+  static void PrefetchRest(const std::byte* slot, size_t size) {
+    const size_t end = kSlotHeaderBytes + size;
+    for (size_t at = slot_access::kCacheLineBytes; at < end; at += slot_access::kCacheLineBytes)
+      __builtin_prefetch(slot + at);
+  }
+
+  static bool ByFunction(const Consumer& consumer, uint64_t wal_seq, uint64_t meta,
+                         const void* payload) {
+    const size_t size = slot_access::MetaLength(meta);
+    PrefetchRest(Ahead(consumer, payload), size);
+    return Compare(consumer.seal_(wal_seq, meta & 0xFFFFFFFF, payload, size), meta);
+  }
+
+#if defined(__x86_64__)
+  OMBUS_CRC_TARGET static bool Inline(const Consumer& consumer, uint64_t wal_seq, uint64_t meta,
+                                      const void* payload) {
+    const size_t size = slot_access::InOneRegister(slot_access::MetaLength(meta));
+    if (size >= crc32c::kShortBytesEnd) return LongInline(consumer, wal_seq, meta, payload);
+    PrefetchRest(Ahead(consumer, payload), size);
+    const auto* bytes = static_cast<const uint8_t*>(payload);
+    return Compare(crc32c::SealShort(wal_seq, meta & 0xFFFFFFFF, bytes, size), meta);
+  }
+
+  OMBUS_CLMUL_TARGET __attribute__((noinline)) static bool LongInline(const Consumer& consumer,
+                                                                      uint64_t wal_seq,
+                                                                      uint64_t meta,
+                                                                      const void* payload) {
+    const size_t size = slot_access::MetaLength(meta);
+    if (size > crc32c::kLongBytesMax) return ByFunction(consumer, wal_seq, meta, payload);
+    const std::byte* ahead = Ahead(consumer, payload);
+    __builtin_prefetch(ahead + slot_access::kCacheLineBytes);
+    const std::byte* line = ahead + kSlotHeaderBytes - 1 + size;
+    const auto* bytes = static_cast<const uint8_t*>(payload);
+    const uint32_t seal = crc32c::SealLong(wal_seq, meta & 0xFFFFFFFF, bytes, size, [&line] {
+      __builtin_prefetch(line);
+      line -= crc32c::kStepBytes;
+    });
+    return Compare(seal, meta);
+  }
+#endif
+};
+
+Consumer::SealCheck Consumer::ResolveSealCheck() {
+#if defined(__x86_64__)
+  if (HaveCrc32cInstruction() && HaveCarrylessMultiply()) return SealChecks::Inline;
+#endif
+  return SealChecks::ByFunction;
 }
 
 // The record at tail_, whatever its sequence, if it is there and sound; nothing that was returned

@@ -107,6 +107,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   const uint32_t quarter = cold_->geometry.capacity / 4;
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
   plain_size_end_ = seal_ == nullptr ? payload_max_ + 1 : 0;
+  seal_check_ = ResolveSealCheck();
   short_size_end_ = std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1);
   epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);

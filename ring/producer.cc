@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "ring/byte_lock.h"
-#include "ring/crc32c.h"
+#include "ring/crc32c_inline.h"
 #include "ring/fork_guard.h"
 #include "ring/producer_cold.h"
 #include "ring/wake.h"
@@ -34,27 +34,6 @@ uint64_t PrefetchAheadOf(const ProducerOptions& options) {
 }
 
 }  // namespace
-
-Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
-    : head_(head),
-      limit_(head),
-      slots_(cold->object.memory() + cold->geometry.slots_offset()),
-      mask_(cold->geometry.capacity - 1),
-      slot_size_(cold->geometry.slot_size),
-      plain_size_end_(
-          (cold->geometry.flags & kRingFlagCrc32c) != 0 ? 0 : cold->geometry.payload_max() + 1),
-      short_size_end_(std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1)),
-      prefetch_ahead_bytes_(PrefetchAheadOf(cold->options) * cold->geometry.slot_size),
-      header_(cold->object.header()),
-      seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
-      payload_max_(cold->geometry.payload_max()),
-      epoch_(cold->epoch),
-      reserved_(head - 1),
-      cold_(std::move(cold)) {
-  cold_->room_end = head;
-}
-
-Producer::~Producer() { Close(); }
 
 // The slot's third word, with the seal over the other two and the payload where there is one.
 inline __attribute__((always_inline)) uint64_t Producer::MetaOf(uint64_t wal_seq, uint8_t type,
@@ -94,27 +73,107 @@ inline __attribute__((always_inline)) void Producer::PublishNext(uint64_t wal_se
   StoreHead(position + 1, SlotAfter(slot));
 }
 
-// In these three the ring is full as far as we know, or the record is sealed, or too large.
+// The ways to publish a record for which there is room.
+struct Producer::Publishes {
+  static PublishResult ByFunction(Producer& producer, uint64_t wal_seq, const void* payload,
+                                  uint16_t size, uint8_t type) {
+    producer.PublishNext(wal_seq, payload, size, type);
+    return PublishResult::kOk;
+  }
+
+#if defined(__x86_64__)
+  // The seal is in the code: no call through a pointer, and few registers to save.
+  OMBUS_CRC_TARGET static PublishResult Inline(Producer& producer, uint64_t wal_seq,
+                                               const void* payload, uint16_t payload_bytes,
+                                               uint8_t type) {
+    const size_t size = slot_access::InOneRegister(payload_bytes);
+    if (size >= crc32c::kShortBytesEnd)
+      return LongInline(producer, wal_seq, payload, payload_bytes, type);
+    SlotHeader* const slot = producer.slot_;
+    producer.PrefetchAhead(slot, size);
+    const uint64_t meta = slot_access::PackMeta(type, size, 0);
+    const auto* bytes = static_cast<const uint8_t*>(payload);
+    const uint64_t seal = crc32c::SealShort(wal_seq, meta, bytes, size);
+    slot_access::CopyFewLines(slot_access::Payload(slot), static_cast<const std::byte*>(payload),
+                              size);
+    return Show(producer, slot, wal_seq, meta | seal << 32);
+  }
+
+  // By itself, or short ones save the registers that it needs.
+  OMBUS_CLMUL_TARGET __attribute__((noinline)) static PublishResult LongInline(
+      Producer& producer, uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type) {
+    if (size > crc32c::kLongBytesMax) return ByFunction(producer, wal_seq, payload, size, type);
+    SlotHeader* const slot = producer.slot_;
+    const auto* ahead = reinterpret_cast<const std::byte*>(slot) + producer.prefetch_ahead_bytes_;
+    const uint64_t meta = slot_access::PackMeta(type, size, 0);
+    const auto* bytes = static_cast<const uint8_t*>(payload);
+    const uint64_t seal = crc32c::SealLongCopy(wal_seq, meta, bytes, size, slot, ahead);
+    return Show(producer, slot, wal_seq, meta | seal << 32);
+  }
+
+  __attribute__((always_inline)) static PublishResult Show(Producer& producer, SlotHeader* slot,
+                                                           uint64_t wal_seq, uint64_t meta) {
+    const uint64_t position = producer.head_;
+    producer.SealSlot(slot, position, wal_seq, meta);
+    producer.StoreHead(position + 1, producer.SlotAfter(slot));
+    return PublishResult::kOk;
+  }
+#endif
+
+  static PublishOne Resolve([[maybe_unused]] bool sealed) {
+#if defined(__x86_64__)
+    if (sealed && HaveCrc32cInstruction() && HaveCarrylessMultiply()) return Inline;
+#endif
+    return ByFunction;
+  }
+};
+
+Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
+    : head_(head),
+      limit_(head),
+      slots_(cold->object.memory() + cold->geometry.slots_offset()),
+      mask_(cold->geometry.capacity - 1),
+      slot_size_(cold->geometry.slot_size),
+      plain_size_end_(
+          (cold->geometry.flags & kRingFlagCrc32c) != 0 ? 0 : cold->geometry.payload_max() + 1),
+      short_size_end_(std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1)),
+      prefetch_ahead_bytes_(PrefetchAheadOf(cold->options) * cold->geometry.slot_size),
+      header_(cold->object.header()),
+      seal_((cold->geometry.flags & kRingFlagCrc32c) != 0 ? ResolveSeal() : nullptr),
+      publish_one_(Publishes::Resolve(seal_ != nullptr)),
+      payload_max_(cold->geometry.payload_max()),
+      epoch_(cold->epoch),
+      reserved_(head - 1),
+      cold_(std::move(cold)) {
+  cold_->room_end = head;
+}
+
+Producer::~Producer() { Close(); }
+
+// In these the ring is full as far as we know, or the record is sealed, or too large.
 PublishResult Producer::TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size,
                                        uint8_t type) {
   if (size > payload_max_) return PublishResult::kTooLarge;
-  if (head_ == limit_) {
-    const PublishResult room = FindRoomSlow();
-    if (room != PublishResult::kOk) return room;
-  }
-  PublishNext(wal_seq, payload, size, type);
-  return PublishResult::kOk;
+  if (head_ == limit_) [[unlikely]]
+    return PublishFull(wal_seq, payload, size, type, 0, false);
+  return publish_one_(*this, wal_seq, payload, size, type);
 }
 
 PublishResult Producer::PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size,
                                     uint8_t type, uint64_t timeout_ns) {
   if (size > payload_max_) return PublishResult::kTooLarge;
-  if (head_ == limit_) {
-    const PublishResult room = WaitForRoomSlow(timeout_ns);
-    if (room != PublishResult::kOk) return room;
-  }
-  PublishNext(wal_seq, payload, size, type);
-  return PublishResult::kOk;
+  if (head_ == limit_) [[unlikely]]
+    return PublishFull(wal_seq, payload, size, type, timeout_ns, true);
+  return publish_one_(*this, wal_seq, payload, size, type);
+}
+
+// By itself, or each sealed record pays for the registers that a wait needs.
+__attribute__((noinline)) PublishResult Producer::PublishFull(uint64_t wal_seq, const void* payload,
+                                                              uint16_t size, uint8_t type,
+                                                              uint64_t timeout_ns, bool wait) {
+  const PublishResult room = wait ? WaitForRoomSlow(timeout_ns) : FindRoomSlow();
+  if (room != PublishResult::kOk) return room;
+  return publish_one_(*this, wal_seq, payload, size, type);
 }
 
 PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size) {

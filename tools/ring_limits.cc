@@ -52,7 +52,9 @@ double Best(const Workload& workload, const Standings& all, Role role, size_t me
 }
 
 // Whether a contender's ratios to the yardsticks are shown.
-bool IsCompared(Role role) { return role == Role::kOmbus || role == Role::kLeast; }
+bool IsCompared(Role role) {
+  return role == Role::kOmbus || role == Role::kLeast || role == Role::kBareSum;
+}
 
 // One contender against the others of its runs, for one metric.
 struct Comparison {
@@ -74,7 +76,8 @@ Comparison Compare(const Workload& workload, const Standings& all, size_t conten
     const double ns = result.ns.values[run];
     const double bare = Best(workload, all, Role::kBare, metric, run);
     const double classic = Best(workload, all, Role::kClassic, metric, run);
-    const double baseline = Best(workload, all, Role::kBaseline, metric, run);
+    const bool is_sum = workload.contenders[contender].role == Role::kBareSum;
+    const double baseline = is_sum ? bare : Best(workload, all, Role::kBaseline, metric, run);
     if (bare > 0) result.bare_ratio.values.push_back(ns / bare);
     if (classic > 0) result.classic_ratio.values.push_back(classic / ns);
     if (baseline > 0) result.baseline_ratio.values.push_back(ns / baseline);

@@ -18,6 +18,7 @@ namespace ombus::tools {
 
 enum class Role : uint8_t {
   kBare,      // the same cache lines, no protocol
+  kBareSum,   // the same, and a sum of each record; compared with bare
   kLeast,     // a ring that guards against nothing
   kClassic,   // a scan, a clock and a tail store per record
   kOmbus,     // the ring
@@ -48,7 +49,7 @@ struct Slice {
 struct Target {
   double bare_at_most = 0;      // × the faster of the bare contenders
   double classic_at_least = 0;  // the classic ring takes so many times as long
-  double extra_ns_at_most = 0;  // over the baseline
+  double extra_ns_at_most = 0;  // over the baseline; of a bare sum, over bare
   double baseline_at_most = 0;  // × the baseline
 };
 

@@ -13,6 +13,7 @@
 #include "tools/ring_limits.h"
 #include "tools/ring_limits_pair_run.h"
 #include "tools/ring_limits_payload.h"
+#include "tools/ring_limits_sum.h"
 #include "tools/ring_limits_yardsticks.h"
 #include "tools/shared_memory.h"
 
@@ -56,6 +57,8 @@ Status WithSize(uint16_t size, F&& f) {
       return f(std::integral_constant<uint16_t, 64>());
     case 200:
       return f(std::integral_constant<uint16_t, 200>());
+    case 488:
+      return f(std::integral_constant<uint16_t, 488>());
     default:
       return f(size);
   }
@@ -82,6 +85,30 @@ Result<Slice> Bare(const Setting& s) {
                            });
                          }});
 }
+
+#if defined(__x86_64__)
+template <bool kPrefetch>
+Result<Slice> BareSum(const Setting& s) {
+  const RingShape shape = s.shape();
+  SharedMemory shared(shape.bytes());
+  const BareLines lines(shared.memory(), shape);
+  const LimitsPayload payload;
+  return SliceOfPair(s, {[] { return Status(); },
+                         [&] {
+                           return WithSize(s.size, [&](auto size) {
+                             const uint64_t wrong = CheckAllSums<kPrefetch>(lines, s.count(), size);
+                             return wrong != 0 ? Status(StatusCode::kCorrupt, "a sum is wrong")
+                                               : Status();
+                           });
+                         },
+                         [&] {
+                           return WithSize(s.size, [&](auto size) {
+                             StoreAllSums<kPrefetch>(lines, s.count(), payload.data(), size);
+                             return Status();
+                           });
+                         }});
+}
+#endif
 
 std::array<Record, kBatch> BatchAt(uint64_t wal_seq, const LimitsPayload& payload, uint16_t size) {
   std::array<Record, kBatch> records;
@@ -269,13 +296,25 @@ Workload TwoProcesses(const Setting& s, Target target) {
 Workload Sealed(const BenchOptions& options, uint16_t size, double extra_ns) {
   const Setting plain{options, size, 1, false};
   const Setting sealed{options, size, 1, true};
-  return {"CRC32C, two processes, " + std::to_string(size) + " B",
-          {"ns"},
-          {{"ombus", Role::kBaseline, [plain] { return Ombus(plain); }},
-           {"ombus, CRC32C",
-            Role::kOmbus,
-            [sealed] { return Ombus(sealed); },
-            {{.extra_ns_at_most = extra_ns}}}}};
+  const Target target = {.extra_ns_at_most = extra_ns};
+  Workload workload = {
+      "CRC32C, two processes, " + std::to_string(size) + " B",
+      {"ns"},
+      {{"ombus", Role::kBaseline, [plain] { return Ombus(plain); }},
+       {"ombus, CRC32C", Role::kOmbus, [sealed] { return Ombus(sealed); }, {target}}}};
+#if defined(__x86_64__)
+  if (!HaveCrc32cInstruction() || !HaveCarrylessMultiply()) return workload;
+  const auto add = [&](const char* name, Role role, Result<Slice> (*run)(const Setting&)) {
+    const bool is_sum = role == Role::kBareSum;
+    workload.contenders.push_back(
+        {name, role, [run, plain] { return run(plain); }, {is_sum ? target : Target()}});
+  };
+  add("bare", Role::kBare, Bare<false>);
+  add("bare, prefetch", Role::kBare, Bare<true>);
+  add("bare + sum", Role::kBareSum, BareSum<false>);
+  add("bare + sum, prefetch", Role::kBareSum, BareSum<true>);
+#endif
+  return workload;
 }
 
 }  // namespace

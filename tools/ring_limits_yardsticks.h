@@ -125,13 +125,9 @@ class BareLines {
   __attribute__((noinline)) static void StoreAll(BareLines lines, uint64_t count,
                                                  const void* payload, Size size) {
     for (uint64_t at = 0; at < count;) {
-      Spin spin;
-      while (at + kChunkSlots > lines.read_->load(std::memory_order_acquire) + lines.mask_ + 1) {
-        spin.Once();
-      }
-      const uint64_t end = at + kChunkSlots < count ? at + kChunkSlots : count;
+      const uint64_t end = lines.AwaitRoom(at, count);
       for (; at < end; ++at) lines.Store<kPrefetch>(at, payload, size);
-      lines.written_->store(at, std::memory_order_release);
+      lines.Written(at);
     }
   }
 
@@ -139,14 +135,27 @@ class BareLines {
   __attribute__((noinline)) static uint64_t LoadAll(BareLines lines, uint64_t count, Size size) {
     uint64_t sum = 0;
     for (uint64_t at = 0; at < count;) {
-      uint64_t end;
-      Spin spin;
-      while ((end = lines.written_->load(std::memory_order_acquire)) == at) spin.Once();
+      const uint64_t end = lines.AwaitRecords(at);
       for (; at < end; ++at) sum += lines.Load(at, size);
-      lines.read_->store(at, std::memory_order_release);
+      lines.Read(at);
     }
     return sum;
   }
+
+  // How far one may write, and read, from at on; waits until that is some way.
+  uint64_t AwaitRoom(uint64_t at, uint64_t count) const {
+    Spin spin;
+    while (at + kChunkSlots > read_->load(std::memory_order_acquire) + mask_ + 1) spin.Once();
+    return at + kChunkSlots < count ? at + kChunkSlots : count;
+  }
+  uint64_t AwaitRecords(uint64_t at) const {
+    uint64_t end;
+    Spin spin;
+    while ((end = written_->load(std::memory_order_acquire)) == at) spin.Once();
+    return end;
+  }
+  void Written(uint64_t end) const { written_->store(end, std::memory_order_release); }
+  void Read(uint64_t end) const { read_->store(end, std::memory_order_release); }
 
  private:
   std::atomic<uint64_t>* written_;

@@ -151,7 +151,10 @@ class OMBUS_API Consumer {
 
  private:
   struct Cold;  // what only the slow halves need
+  struct __attribute__((visibility("hidden"))) SealChecks;
   using Seal = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size);
+  using SealCheck = bool (*)(const Consumer& consumer, uint64_t wal_seq, uint64_t meta,
+                             const void* payload);
 
   explicit Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOptions& options);
 
@@ -178,6 +181,7 @@ class OMBUS_API Consumer {
   void SetBound(uint64_t bound);
   void SetStop();
   bool SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const;
+  static SealCheck ResolveSealCheck();
   PollResult Classify(Record* record);
   PollResult PollSlow(Record* record);
   PollResult AfterBatch() const;
@@ -220,6 +224,7 @@ class OMBUS_API Consumer {
   uint64_t epoch_ = 0;
   RingHeader* header_ = nullptr;
   Seal seal_ = nullptr;  // null: records are not sealed
+  SealCheck seal_check_ = nullptr;
   uint64_t fetch_ahead_slots_ = 0;
   uint32_t release_every_ = 1;  // records
   uint32_t payload_max_ = 0;

@@ -138,7 +138,10 @@ class OMBUS_API Producer {
  private:
   struct Cold;  // what only the slow halves need
   struct Filling;
+  struct __attribute__((visibility("hidden"))) Publishes;
   using Seal = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size);
+  using PublishOne = PublishResult (*)(Producer& producer, uint64_t wal_seq, const void* payload,
+                                       uint16_t size, uint8_t type);
 
   explicit Producer(std::unique_ptr<Cold> cold, uint64_t head);
 
@@ -157,6 +160,8 @@ class OMBUS_API Producer {
   PublishResult TryPublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
   PublishResult PublishSlow(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type,
                             uint64_t timeout_ns);
+  PublishResult PublishFull(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type,
+                            uint64_t timeout_ns, bool wait);
   SlotHeader* WriteRun(uint64_t first, std::span<const Record> records);
   void CountBatch(size_t records);
   bool AllFit(std::span<const Record> records) const;
@@ -195,7 +200,8 @@ class OMBUS_API Producer {
   size_t short_size_end_ = 0;    // the same, or is not all in the first line
   uint64_t prefetch_ahead_bytes_ = 0;
   RingHeader* header_ = nullptr;
-  Seal seal_ = nullptr;  // null: records are not sealed
+  Seal seal_ = nullptr;               // null: records are not sealed
+  PublishOne publish_one_ = nullptr;  // of any stream, sealed or not, for which there is room
   uint32_t payload_max_ = 0;
   uint64_t epoch_ = 0;
   uint64_t reserved_ = 0;  // the position reserved; another than head_: none is
