@@ -23,6 +23,9 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
                               uint64_t now_ns) {
   SessionExtra& extra = Extra(session);
   Leave(session);
+  session.state = SessionState::kDraining;
+  session.since_ns = now_ns;
+  ++draining_;
   std::vector<std::byte> own = TakeBegun(session);
   if (drains_.bytes() + end - session.cursor <= kDrainLogsMax * log_.bytes()) {
     const uint64_t frame = log_.BoundaryBefore(session.cursor).frame;
@@ -31,9 +34,6 @@ void SessionTable::BeginDrain(Session& session, uint64_t end, const std::vector<
   }
   own.insert(own.end(), tail.begin(), tail.end());
   AddOwn(std::move(own), &extra.drain);
-  session.state = SessionState::kDraining;
-  session.since_ns = now_ns;
-  ++draining_;
 }
 
 // What is left of the frame that has begun, and all of its own.

@@ -53,8 +53,8 @@ void SessionTable::TellEpoch(Session& session) {
   const uint64_t resume_from = Names(extra.hello, start) ? extra.hello.resume_from : 0;
   const bool at_start = session.cursor == start.position;
   const bool lacks = at_start && resume_from != 0 && resume_from < first;
-  // The source may have it, or have got it since it was asked.
-  if (lacks && !cut && options_.catch_up != nullptr) return Welcome(session);
+  // The source may have it, or have got it since it was asked. Who is cut waits for no source.
+  if (lacks && !cut && session.served() && options_.catch_up != nullptr) return Welcome(session);
   const uint64_t next = std::max(first, resume_from);
   if (start.epoch != 0) {
     // Who resumes where it begins here lacks nothing of it.

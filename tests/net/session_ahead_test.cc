@@ -289,6 +289,21 @@ TEST_F(SessionAheadTest, AsksTheSourceBeforeAClientThatResumesIsMadeToSkip) {
   }
 }
 
+TEST_F(SessionAheadTest, TellsAClientThatIsCutWhatIsMissingAndAsksNoSourceForIt) {
+  MakeWithSource({.client_lag_bytes_max = 5000, .epoch = 6});
+  Broadcast(1, 1);
+  Store(7, 90, 154, 1000);
+  const size_t slot = Join({.resume_from = 101, .epoch = 7});
+  EXPECT_EQ(Turn(slot), "W6 G0-0 1 ");
+  table_->BeginEpoch(7, /*whole=*/true);
+  Broadcast(150, 154, 1000);  // more than it may lag, before its turn comes
+  EXPECT_EQ(Turn(slot), "W7 G101-149 150 151 152 153 ! B ");
+  EXPECT_EQ(table_->catching_up(), 0u);
+  EXPECT_TRUE(table_->all_drained());
+  EXPECT_EQ(store_->reads(), 0u);
+  EXPECT_EQ(table_->Stats().frames_delivered, 5u);
+}
+
 // Nobody knows whether those are the same records: the client marks what it takes for late.
 TEST_F(SessionAheadTest, SendsWhatComesOfAnEpochWithoutAName) {
   Make();
