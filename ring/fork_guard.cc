@@ -13,16 +13,23 @@ namespace {
 
 constexpr int kKeptMax = 1 << 16;  // far beyond the usual limit of descriptors
 
-// By descriptor, the inode that it leads to; 0: not kept. And whether a producer owns that by it.
+// What a descriptor leads to. Two file systems may well give the same inode number.
+struct File {
+  dev_t device = 0;
+  ino_t inode = 0;  // 0: none
+  bool operator==(const File&) const = default;
+};
+
+// By descriptor, what it leads to where it is kept, and whether a producer owns that by it.
 // Untouched pages cost none.
 constinit std::mutex guard;
-constinit ino_t kept[kKeptMax];
+constinit File kept[kKeptMax];
 constinit bool owners[kKeptMax];
 constinit int used = 0;  // none is kept from here on
 
-ino_t InodeOf(int fd) {
+File FileOf(int fd) {
   struct stat info = {};
-  return fstat(fd, &info) == 0 ? info.st_ino : 0;
+  return fstat(fd, &info) == 0 ? File{info.st_dev, info.st_ino} : File{};
 }
 
 // All is in order here: the forking thread has the guard. A number that the program has closed
@@ -31,7 +38,7 @@ ino_t InodeOf(int fd) {
 void GiveUpInChild() {
   const int nowhere = used > 0 ? open("/", O_PATH | O_CLOEXEC) : -1;
   for (int fd = 0; nowhere >= 0 && fd < used; ++fd) {
-    if (kept[fd] != 0 && InodeOf(fd) == kept[fd]) (void)dup3(nowhere, fd, O_CLOEXEC);
+    if (kept[fd] != File{} && FileOf(fd) == kept[fd]) (void)dup3(nowhere, fd, O_CLOEXEC);
   }
   if (nowhere >= 0) close(nowhere);
   guard.unlock();
@@ -49,13 +56,13 @@ ForkGuard::~ForkGuard() { guard.unlock(); }
 
 void ForkGuard::KeepFromChildren(int fd) {
   if (fd < 0 || fd >= kKeptMax) return;
-  kept[fd] = InodeOf(fd);
+  kept[fd] = FileOf(fd);
   owners[fd] = false;
   used = std::max(used, fd + 1);
 }
 
 void ForkGuard::Close(int fd) {
-  if (fd >= 0 && fd < kKeptMax) kept[fd] = 0;
+  if (fd >= 0 && fd < kKeptMax) kept[fd] = {};
   close(fd);
 }
 
@@ -65,9 +72,9 @@ void ForkGuard::SetOwner(int fd, bool owner) {
 
 // In a child of fork none of them leads to its object any more.
 bool ForkGuard::OwnsObjectOf(int fd) {
-  const ino_t inode = InodeOf(fd);
+  const File file = FileOf(fd);
   for (int other = 0; other < used; ++other) {
-    if (owners[other] && kept[other] == inode && InodeOf(other) == inode) return true;
+    if (owners[other] && kept[other] == file && FileOf(other) == file) return true;
   }
   return false;
 }

@@ -207,6 +207,28 @@ TEST(RingPath, OnAFullTmpfsNamesTheMount) {
   EXPECT_EQ(code, 0);
 }
 
+// The first files of two file systems have the same inode number, since Linux 5.9.
+TEST(RingPath, OwningAStreamOnOneFileSystemIsNotOwningOneOnAnother) {
+  Folder ours, theirs;
+  const int code = WithMount(ours, "tmpfs", "size=8m", [&] {
+    ASSERT_EQ(mount("ombus-test", theirs.path().c_str(), "tmpfs", 0, "size=8m"), 0);
+    ChildProcess other([&](ChildProcess::Parent& parent) {
+      auto producer = MakeProducer(theirs, {});
+      parent.Tell();
+      parent.Await();
+      return producer->TryPublish({.wal_seq = 1}) == PublishResult::kOk ? 0 : 1;
+    });
+    ASSERT_TRUE(other.Await());
+    auto producer = MakeProducer(ours, {});
+    const auto refused = Producer::Create({.name = theirs.stream()});
+    EXPECT_EQ(refused.status().code(), StatusCode::kAlreadyExists);
+    other.Tell();
+    EXPECT_EQ(other.Wait(), 0);
+  });
+  if (code == kCannotMount) GTEST_SKIP() << "a tmpfs cannot be mounted";
+  EXPECT_EQ(code, 0);
+}
+
 TEST(RingPath, OnAHugetlbfsHasReservedPagesAllOfThemThatStayInMemory) {
   MorePages pool(3);
   if (!pool.enough()) GTEST_SKIP() << kPool << " cannot be raised by 3: not root, or fragmented";
