@@ -119,14 +119,16 @@ std::array<Record, kBatch> BatchAt(uint64_t wal_seq, const LimitsPayload& payloa
 // The loops keep to locals: what a contender's code may have changed in memory is loaded again and
 // again otherwise, and would count as the ring's.
 
-// Record by record, of either yardstick.
-template <typename Ring>
+// Record by record, of either yardstick. One with guards has its fields in memory as well, as ombus
+// has: see ring_limits_thread.cc.
+template <bool kInMemory, typename Ring>
 Status ReadSingles(const Setting& s, const std::string& who, Ring* ring) {
   const uint64_t count = s.count();
   LimitsReader reader;
   Record record;
   Spin spin;
   while (reader.records() < count) {
+    if (kInMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
     if (ring->Poll(&record)) {
       reader.Take(record);
     } else {
@@ -136,19 +138,20 @@ Status ReadSingles(const Setting& s, const std::string& who, Ring* ring) {
   return Verdict(reader, who, count);
 }
 
-template <typename Size, typename Ring>
+template <bool kInMemory, typename Size, typename Ring>
 Status WriteSingles(const Setting& s, Size size, Ring* ring) {
   const LimitsPayload payload;
   const uint64_t count = s.count();
   Spin spin;
   for (uint64_t i = 0; i < count; ++i) {
+    if (kInMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
     while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
   }
   return {};
 }
 
 Status ReadClassic(const Setting& s, ClassicRing* ring) {
-  if (s.batch == 1) return ReadSingles(s, "classic", ring);
+  if (s.batch == 1) return ReadSingles<false>(s, "classic", ring);
   const uint64_t count = s.count();
   LimitsReader reader;
   Spin spin;
@@ -160,7 +163,7 @@ Status ReadClassic(const Setting& s, ClassicRing* ring) {
 
 template <typename Size>
 Status WriteClassic(const Setting& s, Size size, ClassicRing* ring) {
-  if (s.batch == 1) return WriteSingles(s, size, ring);
+  if (s.batch == 1) return WriteSingles<false>(s, size, ring);
   const LimitsPayload payload;
   const uint64_t count = s.count();
   Spin spin;
@@ -189,15 +192,17 @@ Result<Slice> Classic(const Setting& s) {
        [&] { return WithSize(s.size, [&](auto size) { return WriteClassic(s, size, &ring); }); }});
 }
 
-template <bool kPrefetch>
+template <bool kPrefetch, bool kGuards = false>
 Result<Slice> Least(const Setting& s) {
   const RingShape shape = s.shape();
   SharedMemory shared(shape.bytes());
-  LeastRing<kPrefetch> ring(shared.memory(), shape);
+  LeastRing<kPrefetch, kGuards> ring(shared.memory(), shape);
   return SliceOfPair(
-      s,
-      {[] { return Status(); }, [&] { return ReadSingles(s, "least", &ring); },
-       [&] { return WithSize(s.size, [&](auto size) { return WriteSingles(s, size, &ring); }); }});
+      s, {[] { return Status(); }, [&] { return ReadSingles<kGuards>(s, "least", &ring); },
+          [&] {
+            return WithSize(s.size,
+                            [&](auto size) { return WriteSingles<kGuards>(s, size, &ring); });
+          }});
 }
 
 Status ReadOmbus(const Setting& s, Consumer* consumer) {
@@ -284,6 +289,8 @@ Workload TwoProcesses(const Setting& s, Target target) {
     workload.contenders.push_back({"least", Role::kLeast, [s] { return Least<false>(s); }});
     workload.contenders.push_back(
         {"least, prefetch", Role::kLeast, [s] { return Least<true>(s); }});
+    workload.contenders.push_back(
+        {"least, with guards", Role::kLeast, [s] { return Least<true, true>(s); }});
   } else {
     Setting in_place = s;
     in_place.in_place = true;
