@@ -20,11 +20,12 @@ struct File {
   bool operator==(const File&) const = default;
 };
 
-// By descriptor, what it leads to where it is kept, and whether a producer owns that by it.
+// By descriptor, what it leads to where it is kept, and the process of which a producer owns that
+// by it; 0: none.
 // Untouched pages cost none.
 constinit std::mutex guard;
 constinit File kept[kKeptMax];
-constinit bool owners[kKeptMax];
+constinit pid_t owners[kKeptMax];
 constinit int used = 0;  // none is kept from here on
 
 File FileOf(int fd) {
@@ -57,7 +58,7 @@ ForkGuard::~ForkGuard() { guard.unlock(); }
 void ForkGuard::KeepFromChildren(int fd) {
   if (fd < 0 || fd >= kKeptMax) return;
   kept[fd] = FileOf(fd);
-  owners[fd] = false;
+  owners[fd] = 0;
   used = std::max(used, fd + 1);
 }
 
@@ -67,14 +68,15 @@ void ForkGuard::Close(int fd) {
 }
 
 void ForkGuard::SetOwner(int fd, bool owner) {
-  if (fd >= 0 && fd < kKeptMax) owners[fd] = owner;
+  if (fd >= 0 && fd < kKeptMax) owners[fd] = owner ? getpid() : 0;
 }
 
-// In a child of fork none of them leads to its object any more.
+// In a child, what its parent owns may still be open.
 bool ForkGuard::OwnsObjectOf(int fd) {
   const File file = FileOf(fd);
+  const pid_t self = getpid();
   for (int other = 0; other < used; ++other) {
-    if (owners[other] && kept[other] == file && FileOf(other) == file) return true;
+    if (owners[other] == self && kept[other] == file && FileOf(other) == file) return true;
   }
   return false;
 }

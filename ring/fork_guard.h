@@ -8,8 +8,9 @@
 // So it is known here, too, which streams this very process owns: by those descriptors, and by
 // nothing that another process could write.
 //
-// Kept for the whole process: device and inode for each descriptor, and a mutex that fork takes. Not for
-// children made without fork(3), that is by the bare system call or _Fork: those keep the locks.
+// Kept for the whole process: device and inode for each descriptor, and a mutex that fork takes.
+// Not for children made without fork(3), that is by the bare system call or _Fork: those keep the
+// locks.
 //
 // Threads: any. Cost: for opening and closing alone; fork in a program that keeps n of them makes
 // 2 + 2 n system calls more.

@@ -121,20 +121,25 @@ void FreeDeadLines(const ShmObject& object, const Geometry& geometry) {
   }
 }
 
-uint64_t ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
+// As stored, whatever the header says a moment later.
+struct Begun {
+  uint64_t head = 0, epoch = 0;
+};
+
+Begun ResumeInPlace(const ShmObject& object, const Geometry& geometry) {
   RingHeader& header = *object.header();
   FreeDeadLines(object, geometry);
   const uint64_t head = RecoverHead(object, geometry);
   header.head.store(head, std::memory_order_release);  // [head]
   MarkOwned(header);
-  BeginEpoch(header, RandomEpoch(header.epoch.load(std::memory_order_relaxed)), head,
-             RingState::kActive);
+  const uint64_t epoch = RandomEpoch(header.epoch.load(std::memory_order_relaxed));
+  BeginEpoch(header, epoch, head, RingState::kActive);
   UrgeReaders(object, geometry);
   WakeSleepers(header, object.fd());
-  return head;
+  return {head, epoch};
 }
 
-Status FillFresh(ShmObject& object, const Geometry& geometry, uint32_t permissions) {
+Result<Begun> FillFresh(ShmObject& object, const Geometry& geometry, uint32_t permissions) {
   if (Status status = object.Reserve(geometry.total_bytes(), permissions); !status.ok()) {
     return status;
   }
@@ -143,9 +148,10 @@ Status FillFresh(ShmObject& object, const Geometry& geometry, uint32_t permissio
   WriteGeometry(geometry, header);
   std::memcpy(header.name, object.name().c_str(), object.name().size() + 1);
   MarkOwned(header);
-  BeginEpoch(header, RandomEpoch(0), 0, RingState::kActive);
+  const uint64_t epoch = RandomEpoch(0);
+  BeginEpoch(header, epoch, 0, RingState::kActive);
   header.magic.store(kRingMagic, std::memory_order_release);  // pairs with ReadGeometry [create]
-  return Status();
+  return Begun{0, epoch};
 }
 
 // Somebody holds the producer's lock. Ok: it was this process, and the name is free again.
@@ -192,17 +198,16 @@ Status CheckOurs(const ShmObject& object) {
                                                   std::to_string(kRingVersion) + cure);
 }
 
-// An object whose lock is ours. True: it is ready, its head is in *head. False: it was moved out of
-// the way.
+// An object whose lock is ours. True: it is ready. False: it was moved out of the way.
 Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t permissions,
-                            uint64_t* head) {
+                            Begun* begun) {
   if (object.file_bytes() == 0) {
-    *head = 0;
-    Status status = FillFresh(object, wanted, permissions);
-    if (!status.ok()) {
+    const Result<Begun> filled = FillFresh(object, wanted, permissions);
+    if (!filled.ok()) {
       object.Unlink();
-      return status;
+      return filled.status();
     }
+    *begun = *filled;
     return true;
   }
   const Result<Geometry> found = MapRing(object);
@@ -211,7 +216,7 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t 
     const bool alive =
         state == StateWord(RingState::kActive) || state == StateWord(RingState::kClosed);
     if (*found == wanted && alive) {
-      *head = ResumeInPlace(object, wanted);
+      *begun = ResumeInPlace(object, wanted);
       return true;
     }
     MarkReplaced(object, *found);
@@ -250,8 +255,7 @@ Status CheckOptions(const ProducerOptions& options, const Geometry& geometry) {
 }
 
 // Opens or creates the object and makes it ours.
-Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geometry,
-                          uint64_t* head) {
+Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geometry, Begun* begun) {
   for (int attempt = 0; attempt < kCreateAttemptsMax; ++attempt) {
     Result<ShmObject> opened = ShmObject::OpenOrCreate(options.name, options.permissions);
     if (!opened.ok()) return opened.status();
@@ -265,11 +269,12 @@ Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geomet
     if (!object.OwnsName()) continue;
     // What was empty when it was opened may have had a producer since, that lived and died.
     if (Status status = object.ReadSize(); !status.ok()) return status;
-    ForkGuard().SetOwner(object.fd(), true);
     const bool fresh = object.file_bytes() == 0;
-    Result<bool> ready = AdoptOrDiscard(object, geometry, options.permissions, head);
+    Result<bool> ready = AdoptOrDiscard(object, geometry, options.permissions, begun);
     if (!ready.ok()) return ready.status();
     if (!*ready) continue;
+    // Not before: another thread of this process that wants the name is to find a whole stream.
+    ForkGuard().SetOwner(object.fd(), true);
     // The umask had its say at creation; the caller has the last word. On an object taken over,
     // that belongs to another user, its mode stays.
     if (Status status = object.SetPermissions(options.permissions); !status.ok() && fresh) {
@@ -290,8 +295,8 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
                              .flags = FlagsOf(options)};
   if (Status status = CheckOptions(options, geometry); !status.ok()) return status;
   RegisterForWakeBarrier();
-  uint64_t head = 0;
-  Result<ShmObject> object = Acquire(options, geometry, &head);
+  Begun begun;
+  Result<ShmObject> object = Acquire(options, geometry, &begun);
   NoteProducerCreated();  // also where an attempt failed that has superseded somebody
   if (!object.ok()) return object.status();
   auto cold = std::make_unique<Cold>();
@@ -301,10 +306,10 @@ Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& option
   cold->memory = TuneMemory(cold->object, geometry.total_bytes(), options.memory);
   cold->asked_ns.resize(geometry.max_consumers);
   cold->creator = getpid();
-  cold->first_lap_end = head + geometry.capacity;
+  cold->first_lap_end = begun.head + geometry.capacity;
   cold->scan_every = ScanEvery(options);
-  cold->epoch = cold->header().epoch.load(std::memory_order_relaxed);
-  return std::unique_ptr<Producer>(new Producer(std::move(cold), head));
+  cold->epoch = begun.epoch;
+  return std::unique_ptr<Producer>(new Producer(std::move(cold), begun.head));
 }
 
 }  // namespace ombus

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ombus/consumer.h"
@@ -96,6 +98,22 @@ TEST_F(ForkGuardTest, AKilledProducerIsTakenOverThoughAForkedChildOfItLivesOn) {
   EXPECT_EQ(consumer->Poll(&record), PollResult::kRecord);
   EXPECT_EQ(record.wal_seq, 2u);
   EXPECT_TRUE(LivesOn(child));
+}
+
+// A child that was made around fork(3), or had no descriptor left, still has its parent's.
+TEST_F(ForkGuardTest, AChildThatKeptItsParentsDescriptorsDoesNotOwnItsStream) {
+  auto producer = MakeProducer();
+  const pid_t child = static_cast<pid_t>(syscall(SYS_fork));
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    _exit(Producer::Create({.name = name_.str()}).status().code() == StatusCode::kAlreadyExists
+              ? 0
+              : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(producer->superseded());
 }
 
 TEST_F(ForkGuardTest, AKilledConsumerHoldsNobodyBackThoughAForkedChildOfItLivesOn) {

@@ -26,6 +26,38 @@ class RingThreads : public testing::Test {
   }
 };
 
+// One owns the stream in the end, and the other, if it got a handle at all, is told.
+TEST_F(RingThreads, OfTwoThatCreateOneNameAtOnceOneIsLive) {
+  for (int round = 0; round < 200; ++round) {
+    RingTestName name;
+    const ProducerOptions options = {.name = name.str(), .capacity = 64};
+    Result<std::unique_ptr<Producer>> made[2] = {Status(), Status()};
+    std::atomic<int> ready{0};
+    const auto create = [&](int i) {
+      for (++ready; ready != 2;) continue;
+      made[i] = Producer::Create(options);
+    };
+    std::thread other(create, 1);
+    create(0);
+    other.join();
+    int live = 0;
+    for (const auto& producer : made) {
+      if (!producer.ok()) {
+        EXPECT_TRUE(producer.status().code() == StatusCode::kUnavailable ||
+                    producer.status().code() == StatusCode::kAlreadyExists)
+            << producer.status().message();
+        continue;
+      }
+      PublishResult result = PublishResult::kOk;
+      for (int i = 0; i < 100 && result == PublishResult::kOk; ++i) {
+        result = (*producer)->TryPublish({.wal_seq = 1});
+      }
+      live += result == PublishResult::kOk ? 1 : 0;
+    }
+    EXPECT_EQ(live, 1) << round;
+  }
+}
+
 TEST_F(RingThreads, TwoReadersGetEverythingInOrder) {
   constexpr uint64_t kCount = 30'000;
   RingTestName name;
