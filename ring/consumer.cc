@@ -248,12 +248,12 @@ PollResult Consumer::PollSlow(Record* record) {
   if (InRun()) return SkipDamaged();
   look_at_ = tail_ + cold_->looks_before_head - 1;
   SetStop();
-  if (cold_->orphaned) return ReportEpoch(epoch, RingState::kReplaced);
   const bool closed = state == RingState::kClosed;
-  if (closed || SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
+  if (closed || cold_->orphaned || SlotIsStrange() || ++empty_polls_ % kLookAtHeadEvery == 0) {
     const PollResult found = CompareWithHead();
     if (found != PollResult::kEmpty) return found;
   }
+  if (cold_->orphaned) return ReportEpoch(epoch, RingState::kReplaced);
   return closed ? PollResult::kClosed : PollResult::kEmpty;
 }
 

@@ -138,7 +138,7 @@ struct Streams {
 
 // The seal of a payload of kShortBytesEnd to kLongBytesMax bytes. Its header's two words are the
 // first stream's first, so that no stream waits for them. step() is called once for each
-// kStepBytes, but for the last 32 to 127 bytes, for what is to be done meanwhile: the loop waits
+// kStepBytes, but for the last 32 to 79 bytes, for what is to be done meanwhile: the loop waits
 // for the one unit that has the instruction, and what stands behind it hardly begins before it is
 // over.
 template <typename Step>

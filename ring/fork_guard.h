@@ -27,7 +27,8 @@ class ForkGuard {
   ForkGuard(const ForkGuard&) = delete;
   ForkGuard& operator=(const ForkGuard&) = delete;
 
-  // For one that was opened under this guard. Beyond 2^16, and below zero, nothing happens.
+  // For one that was opened under this guard. Beyond 2^16, and below zero, nothing happens: then it
+  // owns nothing either.
   void KeepFromChildren(int fd);
   // Closes it, kept or not.
   void Close(int fd);

@@ -204,7 +204,8 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t 
   if (object.file_bytes() == 0) {
     const Result<Begun> filled = FillFresh(object, wanted, permissions);
     if (!filled.ok()) {
-      object.Unlink();
+      // Another user's empty file stays.
+      if (filled.status().code() != StatusCode::kPermissionDenied) object.Unlink();
       return filled.status();
     }
     *begun = *filled;

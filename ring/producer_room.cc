@@ -127,14 +127,13 @@ PublishResult Producer::WaitForRoomSlow(uint64_t timeout_ns) {
     // Not at the end: who waits for ever is who is looked for.
     header_->stalled_ns.fetch_add(now_ns - std::exchange(told_ns, now_ns),
                                   std::memory_order_relaxed);
+    if (Superseded()) {  // the readers are not ours to evict
+      result = PublishResult::kClosed;
+      break;
+    }
     TendLinesWhenDue(now_ns);  // before the end, too: for callers whose timeouts are short
-    const bool over = now_ns - start_ns >= timeout_ns;
-    if (over || Superseded()) {
-      if (!over) {
-        result = PublishResult::kClosed;
-      } else if (!RefreshLimit()) {
-        result = PublishResult::kTimedOut;
-      }
+    if (now_ns - start_ns >= timeout_ns) {
+      if (!RefreshLimit()) result = PublishResult::kTimedOut;
       break;
     }
     BackOff(round, now_ns - start_ns);

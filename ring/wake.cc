@@ -45,8 +45,9 @@ void SleepOnWakeWord(RingHeader& header, uint32_t seen, uint64_t timeout_ns) {
 }
 
 void WakeSleepers(RingHeader& header, int fd) {
-  // Released: a sleeper that announces itself after this one sees what we come to tell. [wake]
-  const uint32_t bits = header.waiters.exchange(0, std::memory_order_release);
+  // Released: a sleeper that announces itself after this one sees what we come to tell. Acquired:
+  // who finds kReplacer sees the epoch that it was set after. [wake]
+  const uint32_t bits = header.waiters.exchange(0, std::memory_order_acq_rel);
   const uint32_t word = header.wake_word.fetch_add(1, std::memory_order_relaxed) + 1;
   if ((bits & kWaiterFutex) != 0) {
     (void)syscall(SYS_futex, reinterpret_cast<uint32_t*>(&header.wake_word), FUTEX_WAKE, INT_MAX,

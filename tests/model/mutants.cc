@@ -37,7 +37,7 @@ constexpr Kept kKept[] = {
      "as every other look at it; nothing after this one relies on it"},
     {"ring/wake.cc", "FullFence();", 0,
      "where the kernel has no membarrier: a wake-up may be missed then, and sleepers look often"},
-    {"ring/wake.cc", "header.waiters.exchange(0, std::memory_order_release)", 0,
+    {"ring/wake.cc", "header.waiters.exchange(0, std::memory_order_acq_rel)", 0,
      "the same: with membarrier each thread has passed a barrier before the sleeper looks"},
     {"ring/consumer.cc", "return header_->head.load(std::memory_order_acquire)", 0,
      "for callers of head()"},
