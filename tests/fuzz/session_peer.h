@@ -28,15 +28,16 @@ class SessionPeer {
   bool open() const { return network_->Known(fd_); }
   bool ended() const { return ended_; }
   // Whether it has all there is, of which `last` is the latest sequence; or came from another
-  // server with more than that, and is to be sent nothing yet.
+  // server with more than that of the latest epoch, and is to be sent nothing yet.
   bool HasAll(uint64_t last) const {
-    return next_ == model_->count() ||
-           (welcome_.has_value() && (welcome_->first_wal_seq > last || AskedBeyond(last)));
+    if (next_ == model_->count()) return true;
+    return welcome_.has_value() && welcome_->epoch == model_->epochs().back().name &&
+           (welcome_->first_wal_seq > last || AskedBeyond(last));
   }
 
   void SayHello(const Hello& hello) {
-    asked_.push_back({hello, model_->epochs().size()});
     AppendHello(&outbox_, hello);
+    asked_.push_back({hello, model_->epochs().size(), written_ + outbox_.size()});
   }
   void SayHeartbeat(uint64_t wal_seq) { AppendHeartbeat(&outbox_, wal_seq); }
   void SayBye() { AppendBye(&outbox_, ByeReason::kShutdown, "done"); }
@@ -49,7 +50,9 @@ class SessionPeer {
     const size_t n = std::min(most, outbox_.size());
     if (!open() || n == 0) return;
     const int written = network_->Write(fd_, std::span(outbox_).first(n));
-    if (written > 0) outbox_.erase(outbox_.begin(), outbox_.begin() + written);
+    if (written <= 0) return;
+    written_ += static_cast<size_t>(written);
+    outbox_.erase(outbox_.begin(), outbox_.begin() + written);
   }
   void Read(size_t most) {
     if (!open() || !network_->Readable(fd_)) return;
@@ -65,6 +68,7 @@ class SessionPeer {
   struct Asked {
     Hello hello;
     size_t epochs;  // there were when it was asked
+    size_t end;     // of its bytes, in all that this peer writes
   };
   struct ToldGap {
     Gap gap;
@@ -73,12 +77,14 @@ class SessionPeer {
     bool Names(uint64_t wal_seq) const { return gap.from <= wal_seq && wal_seq <= gap.to; }
   };
 
-  // In an epoch that had no record yet: WELCOME then names none as the first.
+  // By its last whole HELLO, in an epoch that had no record yet: WELCOME then names none as the
+  // first. What came before WELCOME does not count.
   bool AskedBeyond(uint64_t last) const {
-    return !next_.has_value() && welcome_->first_wal_seq == 0 &&
-           std::any_of(asked_.begin(), asked_.end(), [&](const Asked& asked) {
-             return asked.hello.epoch == welcome_->epoch && asked.hello.resume_from > last;
-           });
+    const auto said = std::find_if(asked_.rbegin(), asked_.rend(),
+                                   [this](const Asked& asked) { return asked.end <= written_; });
+    return welcome_since_data_ && welcome_->first_wal_seq == 0 && said != asked_.rend() &&
+           said->hello.epoch != 0 && said->hello.epoch == welcome_->epoch &&
+           said->hello.resume_from > last;
   }
 
   void TakeFrames() {
@@ -217,6 +223,7 @@ class SessionPeer {
   size_t joined_at_;
   bool skips_;
   std::vector<std::byte> outbox_, inbox_;
+  size_t written_ = 0;
   std::vector<Asked> asked_;
   std::optional<size_t> next_;
   std::optional<Welcome> welcome_;  // the last
