@@ -180,7 +180,8 @@ void SessionTable::TellPlace(Session& session, const Gap& gap) {
   const bool known = log_.frames() != 0 && !begins;
   const Hello& hello = extra.hello;
   const bool asked_for = hello.resume_from != 0 && hello.epoch == start.epoch;
-  const bool before = begins && number > 0 && !asked_for;
+  const bool stands_in = asked_for || had_next != 0;
+  const bool before = begins && number > 0 && !stands_in;
   const uint64_t epoch = before ? epochs_.at(number - 1).epoch : start.epoch;
   NameEpoch(extra, epoch, known ? next : 0);
   const bool cut = std::exchange(extra.epoch_cut, false) && hello.resume_from == 0;

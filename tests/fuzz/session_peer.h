@@ -77,11 +77,12 @@ class SessionPeer {
     bool Names(uint64_t wal_seq) const { return gap.from <= wal_seq && wal_seq <= gap.to; }
   };
 
-  // By its last whole HELLO, in an epoch that had no record yet: WELCOME then names none as the
-  // first. What came before WELCOME does not count.
+  // By the last whole HELLO that moved it, in an epoch that had no record yet: WELCOME then names
+  // none as the first. What came before WELCOME does not count.
   bool AskedBeyond(uint64_t last) const {
-    const auto said = std::find_if(asked_.rbegin(), asked_.rend(),
-                                   [this](const Asked& asked) { return asked.end <= written_; });
+    const auto said = std::find_if(asked_.rbegin(), asked_.rend(), [this](const Asked& asked) {
+      return asked.end <= written_ && asked.hello.resume_from != 0;
+    });
     return welcome_since_data_ && welcome_->first_wal_seq == 0 && said != asked_.rend() &&
            said->hello.epoch != 0 && said->hello.epoch == welcome_->epoch &&
            said->hello.resume_from > last;

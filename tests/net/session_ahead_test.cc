@@ -127,6 +127,19 @@ TEST_F(SessionAheadTest, AnswersAnotherHelloWithWhatFollowsForThisClient) {
   EXPECT_EQ(After(100, slot), "411 ");
 }
 
+TEST_F(SessionAheadTest, AnswersAnotherHelloInTheEpochOfWhichItHasTheBeginning) {
+  MakeWithSource({.catch_up_wait_ms = 20, .epoch = 6});
+  Broadcast(1, 1);
+  table_->BeginEpoch(7, /*whole=*/true);
+  Store(7, 1, 10);
+  const size_t slot = Join({.resume_from = 9, .epoch = 7});
+  EXPECT_EQ(After(100, slot), "W7 9 10 ");
+  SayHello(slot, {});
+  EXPECT_EQ(Turn(slot), "W7 ");
+  Broadcast(1, 11);
+  EXPECT_EQ(After(100, slot), "11 ");
+}
+
 TEST_F(SessionAheadTest, SendsAgainWhatAnotherHelloAsksFor) {
   const size_t slot = JoinAhead();
   SayHello(slot, {.resume_from = 399, .epoch = 7});
