@@ -77,15 +77,18 @@ class SessionPeer {
     bool Names(uint64_t wal_seq) const { return gap.from <= wal_seq && wal_seq <= gap.to; }
   };
 
-  // By the last whole HELLO that moved it, in an epoch that had no record yet: WELCOME then names
-  // none as the first. What came before WELCOME does not count.
+  // In an epoch that had no record yet: WELCOME then names none as the first. What came before
+  // WELCOME does not count. The last whole HELLO was answered; where that goes on from where the
+  // client is, one before it decides, though not one that another replaced before it was answered.
   bool AskedBeyond(uint64_t last) const {
-    const auto said = std::find_if(asked_.rbegin(), asked_.rend(), [this](const Asked& asked) {
-      return asked.end <= written_ && asked.hello.resume_from != 0;
+    if (!welcome_since_data_ || welcome_->first_wal_seq != 0 || welcome_->epoch == 0) return false;
+    const auto latest = std::find_if(asked_.rbegin(), asked_.rend(),
+                                     [this](const Asked& asked) { return asked.end <= written_; });
+    if (latest == asked_.rend()) return false;
+    const auto end = latest->hello.resume_from != 0 ? latest + 1 : asked_.rend();
+    return std::any_of(latest, end, [&](const Asked& asked) {
+      return asked.hello.epoch == welcome_->epoch && asked.hello.resume_from > last;
     });
-    return welcome_since_data_ && welcome_->first_wal_seq == 0 && said != asked_.rend() &&
-           said->hello.epoch != 0 && said->hello.epoch == welcome_->epoch &&
-           said->hello.resume_from > last;
   }
 
   void TakeFrames() {
