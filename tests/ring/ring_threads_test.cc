@@ -31,7 +31,8 @@ TEST_F(RingThreads, OfTwoThatCreateOneNameAtOnceOneIsLive) {
   for (int round = 0; round < 200; ++round) {
     RingTestName name;
     const ProducerOptions options = {.name = name.str(), .capacity = 64};
-    Result<std::unique_ptr<Producer>> made[2] = {Status(), Status()};
+    const Status not_yet(StatusCode::kInternal, "not yet");
+    Result<std::unique_ptr<Producer>> made[2] = {not_yet, not_yet};
     std::atomic<int> ready{0};
     const auto create = [&](int i) {
       for (++ready; ready != 2;) continue;
