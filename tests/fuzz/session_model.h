@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "net/frame.h"
@@ -24,7 +25,8 @@ class BroadcastModel {
   struct Epoch {
     uint64_t name;
     bool whole;
-    size_t first;  // the index of its first record
+    size_t first;                         // the index of its first record
+    std::vector<uint64_t> replaced = {};  // the names of those that were here and had no record
   };
 
   explicit BroadcastModel(uint64_t epoch) : epochs_{{epoch, true, 0}} {}
@@ -32,11 +34,14 @@ class BroadcastModel {
   // False: it goes on with the same.
   bool BeginEpoch(uint64_t name, bool whole) {
     if (name == epochs_.back().name) return false;
-    if (epochs_.back().first == count()) {  // nobody was told of that one
+    std::vector<uint64_t> replaced;
+    if (epochs_.back().first == count()) {  // only who resumed in that one was told of it
       whole &= epochs_.back().whole;
+      replaced = std::move(epochs_.back().replaced);
+      replaced.push_back(epochs_.back().name);
       epochs_.pop_back();
     }
-    epochs_.push_back({name, whole, count()});
+    epochs_.push_back({name, whole, count(), std::move(replaced)});
     return true;
   }
   // The payload of the next record, which Add then says was taken.
@@ -59,6 +64,14 @@ class BroadcastModel {
       if (epochs_[i].name == name) return i;
     }
     return std::nullopt;
+  }
+
+  // The first record after an epoch that had none and was replaced; 0 where it never was here.
+  size_t FirstAfter(uint64_t name) const {
+    for (const Epoch& epoch : epochs_) {
+      if (std::count(epoch.replaced.begin(), epoch.replaced.end(), name) != 0) return epoch.first;
+    }
+    return 0;
   }
 
   // The record that the frame carries, which is exactly as it was broadcast.

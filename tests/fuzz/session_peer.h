@@ -215,7 +215,8 @@ class SessionPeer {
     if (hello.epoch == 0 && model_->epochs().size() != asked.epochs) return true;
     const auto number = model_->Find(hello.epoch);
     for (size_t i = 0; i < index; ++i) {
-      const bool wanted = !number.has_value() || model_->Wanted(i, hello.resume_from, *number);
+      const bool wanted = number.has_value() ? model_->Wanted(i, hello.resume_from, *number)
+                                             : i >= model_->FirstAfter(hello.epoch);
       if (wanted && !Told(i, index)) return false;
     }
     return true;
