@@ -176,7 +176,7 @@ struct Consumer::SealChecks {
 
 Consumer::SealCheck Consumer::ResolveSealCheck() {
 #if defined(__x86_64__)
-  if (HaveCrc32cInstruction() && HaveCarrylessMultiply()) return SealChecks::Inline;
+  if (crc32c::Usable()) return SealChecks::Inline;
 #endif
   return SealChecks::ByFunction;
 }

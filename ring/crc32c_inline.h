@@ -31,6 +31,9 @@
 
 namespace ombus::crc32c {
 
+// Whether all of this may be called.
+inline bool Usable() { return HaveCrc32cInstruction() && HaveCarrylessMultiply(); }
+
 // Words in each of the three streams at most: what one join covers.
 inline constexpr size_t kStreamWordsMax = 128;
 // Payloads below it are summed serially.

@@ -21,8 +21,7 @@ struct File {
 };
 
 // By descriptor, what it leads to where it is kept, and the process of which a producer owns that
-// by it; 0: none.
-// Untouched pages cost none.
+// by it; 0: none. Untouched pages cost none.
 constinit std::mutex guard;
 constinit File kept[kKeptMax];
 constinit pid_t owners[kKeptMax];

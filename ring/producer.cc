@@ -63,21 +63,14 @@ inline __attribute__((always_inline)) void Producer::WriteSealed(SlotHeader* slo
   SealSlot(slot, position, wal_seq, meta);
 }
 
-// There is room for it.
-inline __attribute__((always_inline)) void Producer::PublishNext(uint64_t wal_seq,
-                                                                 const void* payload, uint16_t size,
-                                                                 uint8_t type) {
-  const uint64_t position = head_;
-  SlotHeader* const slot = slot_;
-  WriteSealed(slot, position, wal_seq, payload, size, type);
-  StoreHead(position + 1, SlotAfter(slot));
-}
-
 // The ways to publish a record for which there is room.
 struct Producer::Publishes {
   static PublishResult ByFunction(Producer& producer, uint64_t wal_seq, const void* payload,
                                   uint16_t size, uint8_t type) {
-    producer.PublishNext(wal_seq, payload, size, type);
+    const uint64_t position = producer.head_;
+    SlotHeader* const slot = producer.slot_;
+    producer.WriteSealed(slot, position, wal_seq, payload, size, type);
+    producer.StoreHead(position + 1, producer.SlotAfter(slot));
     return PublishResult::kOk;
   }
 
@@ -122,7 +115,7 @@ struct Producer::Publishes {
 
   static PublishOne Resolve([[maybe_unused]] bool sealed) {
 #if defined(__x86_64__)
-    if (sealed && HaveCrc32cInstruction() && HaveCarrylessMultiply()) return Inline;
+    if (sealed && crc32c::Usable()) return Inline;
 #endif
     return ByFunction;
   }

@@ -64,49 +64,52 @@ Status WithSize(uint16_t size, F&& f) {
   }
 }
 
-template <bool kPrefetch>
-Result<Slice> Bare(const Setting& s) {
+// Of bare lines: read(lines, count, size) says whether all is right, write(lines, count, payload,
+// size) stores.
+template <typename Read, typename Write>
+Result<Slice> BarePair(const Setting& s, Read read, Write write) {
   const RingShape shape = s.shape();
   SharedMemory shared(shape.bytes());
   const BareLines lines(shared.memory(), shape);
   const LimitsPayload payload;
-  return SliceOfPair(s, {[] { return Status(); },
-                         [&] {
-                           return WithSize(s.size, [&](auto size) {
-                             const uint64_t sum = BareLines::LoadAll(lines, s.count(), size);
-                             return sum == 0 ? Status(StatusCode::kCorrupt, "nothing read")
-                                             : Status();
-                           });
-                         },
-                         [&] {
-                           return WithSize(s.size, [&](auto size) {
-                             BareLines::StoreAll<kPrefetch>(lines, s.count(), payload.data(), size);
-                             return Status();
-                           });
-                         }});
+  return SliceOfPair(
+      s, {[] { return Status(); },
+          [&] { return WithSize(s.size, [&](auto size) { return read(lines, s.count(), size); }); },
+          [&] {
+            return WithSize(s.size, [&](auto size) {
+              write(lines, s.count(), payload.data(), size);
+              return Status();
+            });
+          }});
+}
+
+template <bool kPrefetch>
+Result<Slice> Bare(const Setting& s) {
+  return BarePair(
+      s,
+      [](const BareLines& lines, uint64_t count, auto size) {
+        return BareLines::LoadAll(lines, count, size) == 0
+                   ? Status(StatusCode::kCorrupt, "nothing read")
+                   : Status();
+      },
+      [](const BareLines& lines, uint64_t count, const void* payload, auto size) {
+        BareLines::StoreAll<kPrefetch>(lines, count, payload, size);
+      });
 }
 
 #if defined(__x86_64__)
 template <bool kPrefetch>
 Result<Slice> BareSum(const Setting& s) {
-  const RingShape shape = s.shape();
-  SharedMemory shared(shape.bytes());
-  const BareLines lines(shared.memory(), shape);
-  const LimitsPayload payload;
-  return SliceOfPair(s, {[] { return Status(); },
-                         [&] {
-                           return WithSize(s.size, [&](auto size) {
-                             const uint64_t wrong = CheckAllSums<kPrefetch>(lines, s.count(), size);
-                             return wrong != 0 ? Status(StatusCode::kCorrupt, "a sum is wrong")
-                                               : Status();
-                           });
-                         },
-                         [&] {
-                           return WithSize(s.size, [&](auto size) {
-                             StoreAllSums<kPrefetch>(lines, s.count(), payload.data(), size);
-                             return Status();
-                           });
-                         }});
+  return BarePair(
+      s,
+      [](const BareLines& lines, uint64_t count, auto size) {
+        return CheckAllSums<kPrefetch>(lines, count, size) != 0
+                   ? Status(StatusCode::kCorrupt, "a sum is wrong")
+                   : Status();
+      },
+      [](const BareLines& lines, uint64_t count, const void* payload, auto size) {
+        StoreAllSums<kPrefetch>(lines, count, payload, size);
+      });
 }
 #endif
 
@@ -119,16 +122,15 @@ std::array<Record, kBatch> BatchAt(uint64_t wal_seq, const LimitsPayload& payloa
 // The loops keep to locals: what a contender's code may have changed in memory is loaded again and
 // again otherwise, and would count as the ring's.
 
-// Record by record, of either yardstick. One with guards has its fields in memory as well, as ombus
-// has: see ring_limits_thread.cc.
-template <bool kInMemory, typename Ring>
+// Record by record, of either yardstick.
+template <Fields kFields, typename Ring>
 Status ReadSingles(const Setting& s, const std::string& who, Ring* ring) {
   const uint64_t count = s.count();
   LimitsReader reader;
   Record record;
   Spin spin;
   while (reader.records() < count) {
-    if (kInMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
+    KeepFields<kFields>(ring);
     if (ring->Poll(&record)) {
       reader.Take(record);
     } else {
@@ -138,20 +140,20 @@ Status ReadSingles(const Setting& s, const std::string& who, Ring* ring) {
   return Verdict(reader, who, count);
 }
 
-template <bool kInMemory, typename Size, typename Ring>
+template <Fields kFields, typename Size, typename Ring>
 Status WriteSingles(const Setting& s, Size size, Ring* ring) {
   const LimitsPayload payload;
   const uint64_t count = s.count();
   Spin spin;
   for (uint64_t i = 0; i < count; ++i) {
-    if (kInMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
+    KeepFields<kFields>(ring);
     while (!ring->Publish({i, payload.data(), size, 1, 0})) spin.Once();
   }
   return {};
 }
 
 Status ReadClassic(const Setting& s, ClassicRing* ring) {
-  if (s.batch == 1) return ReadSingles<false>(s, "classic", ring);
+  if (s.batch == 1) return ReadSingles<Fields::kRegisters>(s, "classic", ring);
   const uint64_t count = s.count();
   LimitsReader reader;
   Spin spin;
@@ -163,7 +165,7 @@ Status ReadClassic(const Setting& s, ClassicRing* ring) {
 
 template <typename Size>
 Status WriteClassic(const Setting& s, Size size, ClassicRing* ring) {
-  if (s.batch == 1) return WriteSingles<false>(s, size, ring);
+  if (s.batch == 1) return WriteSingles<Fields::kRegisters>(s, size, ring);
   const LimitsPayload payload;
   const uint64_t count = s.count();
   Spin spin;
@@ -192,16 +194,18 @@ Result<Slice> Classic(const Setting& s) {
        [&] { return WithSize(s.size, [&](auto size) { return WriteClassic(s, size, &ring); }); }});
 }
 
+// With guards its fields are in memory as well, as those of ombus.
 template <bool kPrefetch, bool kGuards = false>
 Result<Slice> Least(const Setting& s) {
+  constexpr Fields kFields = kGuards ? Fields::kMemory : Fields::kRegisters;
   const RingShape shape = s.shape();
   SharedMemory shared(shape.bytes());
   LeastRing<kPrefetch, kGuards> ring(shared.memory(), shape);
   return SliceOfPair(
-      s, {[] { return Status(); }, [&] { return ReadSingles<kGuards>(s, "least", &ring); },
+      s, {[] { return Status(); }, [&] { return ReadSingles<kFields>(s, "least", &ring); },
           [&] {
             return WithSize(s.size,
-                            [&](auto size) { return WriteSingles<kGuards>(s, size, &ring); });
+                            [&](auto size) { return WriteSingles<kFields>(s, size, &ring); });
           }});
 }
 
@@ -310,7 +314,7 @@ Workload Sealed(const BenchOptions& options, uint16_t size, double extra_ns) {
       {{"ombus", Role::kBaseline, [plain] { return Ombus(plain); }},
        {"ombus, CRC32C", Role::kOmbus, [sealed] { return Ombus(sealed); }, {target}}}};
 #if defined(__x86_64__)
-  if (!HaveCrc32cInstruction() || !HaveCarrylessMultiply()) return workload;
+  if (!crc32c::Usable()) return workload;
   const auto add = [&](const char* name, Role role, Result<Slice> (*run)(const Setting&)) {
     const bool is_sum = role == Role::kBareSum;
     workload.contenders.push_back(

@@ -42,7 +42,7 @@ OMBUS_CLMUL_TARGET __attribute__((noinline)) void StoreAllSums(BareLines lines, 
   }
 }
 
-// How many are not 0.
+// How many sums and seqs are wrong.
 template <bool kPrefetch, typename Size>
 OMBUS_CLMUL_TARGET __attribute__((noinline)) uint64_t CheckAllSums(BareLines lines, uint64_t count,
                                                                    Size size) {

@@ -33,10 +33,7 @@ Result<Slice> Bare(const BenchOptions& options) {
   return SliceOf(NowNs() - start, options.shm_iters, sum);
 }
 
-// A yardstick that publishes and polls. Nobody else sees it, so that its fields are registers and
-// constants; in memory they are where a program finds those of a ring that it has in a library.
-enum class Fields : uint8_t { kRegisters, kMemory };
-
+// A yardstick that publishes and polls.
 template <uint16_t kSize, Fields kFields, typename Ring>
 Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who, Ring* ring) {
   const LimitsPayload payload;
@@ -45,7 +42,7 @@ Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who
   const uint64_t count = options.shm_iters;
   const uint64_t start = NowNs();
   for (uint64_t i = 0; i < count; ++i) {
-    if (kFields == Fields::kMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
+    KeepFields<kFields>(ring);
     (void)ring->Publish({i, payload.data(), kSize, 1, 0});
     if (ring->Poll(&record)) reader.Take(record);
   }

@@ -78,6 +78,14 @@ inline void PrefetchForWrite(const SlotHeader* slot, size_t size) {
   }
 }
 
+// Nobody else sees a yardstick, so that its fields are registers and constants. In memory they are
+// where a program finds those of a ring that it has in a library.
+enum class Fields : uint8_t { kRegisters, kMemory };
+template <Fields kFields, typename Ring>
+__attribute__((always_inline)) inline void KeepFields(Ring*& ring) {
+  if (kFields == Fields::kMemory) __asm__ volatile("" : "+r"(ring) : : "memory");
+}
+
 // The record of that position, if its seq says that it is there.
 inline bool ReadSlot(const SlotHeader* slot, uint64_t position, Record* record) {
   if (slot->seq.load(std::memory_order_acquire) != position + 1) return false;

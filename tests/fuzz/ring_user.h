@@ -41,8 +41,7 @@ class RingUser {
     std::byte copy[512];
     if (++calls_ % 2 == 0 && consumer_->TryCopyOut<sizeof copy>(copy, &record)) {
       FUZZ_CHECK(record.payload == copy && record.size <= sizeof copy);
-      FUZZ_CHECK(record.size <= consumer_->payload_max());
-      for (uint32_t i = 0; i < record.size; ++i) sum_ += std::to_integer<uint8_t>(copy[i]);
+      Read(record);
       return PollResult::kRecord;
     }
     const PollResult result = consumer_->Poll(&record);
@@ -152,8 +151,11 @@ class RingUser {
 
  private:
   void CheckRecord(const Record& record) {
-    FUZZ_CHECK(record.size <= consumer_->payload_max());
     FUZZ_CHECK(InGuardedMapping(record.payload, record.size));
+    Read(record);
+  }
+  void Read(const Record& record) {
+    FUZZ_CHECK(record.size <= consumer_->payload_max());
     const auto* bytes = static_cast<const volatile uint8_t*>(record.payload);
     for (uint32_t i = 0; i < record.size; ++i) sum_ += bytes[i];
   }

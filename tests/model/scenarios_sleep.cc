@@ -6,16 +6,23 @@
 namespace ombus::model {
 namespace {
 
+void OneReader() {
+  MakeRing({.sleeps = true});
+  Join(1);
+  HandOver();
+}
+
+void OneReaderOfAStreamThatEnds() {
+  MakeRing({.sleeps = true, .enders = 1});
+  Join(1);
+  HandOver();
+}
+
 constexpr Scenario kScenarios[] = {
     {
         .name = "sleep, and be woken",
         .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true});
-              Join(1);
-              HandOver();
-            },
+        .set_up = OneReader,
         .run =
             [](int thread) {
               if (thread == 0) return Publish(0, 1 + more_calls);
@@ -27,12 +34,7 @@ constexpr Scenario kScenarios[] = {
     {
         .name = "sleep, and the stream ends",
         .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .enders = 1});
-              Join(1);
-              HandOver();
-            },
+        .set_up = OneReaderOfAStreamThatEnds,
         .run =
             [](int thread) {
               if (thread == 0) return Close(0);
@@ -63,12 +65,7 @@ constexpr Scenario kScenarios[] = {
     {
         .name = "sleep, and the stream is replaced",
         .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .enders = 1});
-              Join(1);
-              HandOver();
-            },
+        .set_up = OneReaderOfAStreamThatEnds,
         .run =
             [](int thread) {
               if (thread == 0) return Create(0);
@@ -80,12 +77,7 @@ constexpr Scenario kScenarios[] = {
     {
         .name = "sleep by the futex, twice",
         .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true});
-              Join(1);
-              HandOver();
-            },
+        .set_up = OneReader,
         .run =
             [](int thread) {
               if (thread == 0) return Publish(0, 2 + more_calls);
@@ -98,12 +90,7 @@ constexpr Scenario kScenarios[] = {
     {
         .name = "sleep by the futex, and the stream ends",
         .threads = 2,
-        .set_up =
-            [] {
-              MakeRing({.sleeps = true, .enders = 1});
-              Join(1);
-              HandOver();
-            },
+        .set_up = OneReaderOfAStreamThatEnds,
         .run =
             [](int thread) {
               if (thread == 0) return Close(0);

@@ -5,6 +5,22 @@
 namespace ombus::model {
 namespace {
 
+void ARecordAndTwoSuccessors() {
+  MakeRing({.producers = 0b1101, .enders = 0b1100});
+  Publish(0, 1);
+  HandOver();
+}
+
+void JoinAsTwoTakeOver(int thread, ConsumerStart start) {
+  if (thread == 0) return;
+  if (thread == 1) {
+    Open(1, start);
+    return Poll(1, 1 + more_calls);
+  }
+  Create(thread);
+  if (thread == 2) Publish(2, 1);
+}
+
 constexpr Scenario kScenarios[] = {
     {
         .name = "take over from the dead",
@@ -49,44 +65,16 @@ constexpr Scenario kScenarios[] = {
     {
         .name = "join while two take over in a row",
         .threads = 4,
-        .set_up =
-            [] {
-              MakeRing({.producers = 0b1101, .enders = 0b1100});
-              Publish(0, 1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return;
-              if (thread == 1) {
-                Open(1);
-                return Poll(1, 1 + more_calls);
-              }
-              Create(thread);
-              if (thread == 2) Publish(2, 1);
-            },
+        .set_up = ARecordAndTwoSuccessors,
+        .run = [](int thread) { JoinAsTwoTakeOver(thread, ConsumerStart::kLive); },
         .wind_up = DrainAll,
         .successors = 0b1100,
     },
     {
         .name = "join at the start while two take over in a row",
         .threads = 4,
-        .set_up =
-            [] {
-              MakeRing({.producers = 0b1101, .enders = 0b1100});
-              Publish(0, 1);
-              HandOver();
-            },
-        .run =
-            [](int thread) {
-              if (thread == 0) return;
-              if (thread == 1) {
-                Open(1, ConsumerStart::kEpochStart);
-                return Poll(1, 1 + more_calls);
-              }
-              Create(thread);
-              if (thread == 2) Publish(2, 1);
-            },
+        .set_up = ARecordAndTwoSuccessors,
+        .run = [](int thread) { JoinAsTwoTakeOver(thread, ConsumerStart::kEpochStart); },
         .wind_up = DrainAll,
         .successors = 0b1100,
     },

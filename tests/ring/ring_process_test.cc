@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,20 @@ namespace {
 constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kPatienceNs = 60 * kSecondNs;
 
-class RingProcessTest : public RingFixture {};
+class RingProcessTest : public RingFixture {
+ protected:
+  // A process that has joined and does nothing more, until it is killed: by the destructor, too.
+  std::unique_ptr<ChildProcess> StartIdleReader() {
+    auto child = std::make_unique<ChildProcess>([this](ChildProcess::Parent& parent) {
+      auto consumer = MakeConsumer();
+      parent.Tell();
+      pause();
+      return 0;
+    });
+    EXPECT_TRUE(child->Await());
+    return child;
+  }
+};
 
 // A record's content follows from its sequence, so that every reader can check every byte.
 constexpr size_t kContentBytesMax = 232;
@@ -107,16 +121,10 @@ TEST_F(RingProcessTest, EveryReaderGetsEveryRecordInOrderThoughTheRingIsFullMost
 
 TEST_F(RingProcessTest, AKilledConsumerReleasesTheProducer) {
   auto producer = MakeProducer({.capacity = 8});
-  ChildProcess child([&](ChildProcess::Parent& parent) {
-    auto consumer = MakeConsumer();
-    parent.Tell();
-    parent.Await();
-    return 0;
-  });
-  ASSERT_TRUE(child.Await());
+  const auto reader = StartIdleReader();
   for (int i = 0; i < 8; ++i) ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
   ASSERT_EQ(producer->TryPublish({}), PublishResult::kFull);
-  child.Kill();
+  reader->Kill();
   EXPECT_EQ(producer->Publish({}, kPatienceNs), PublishResult::kOk);
   EXPECT_EQ(producer->live_consumers(), 0u);
   EXPECT_EQ(ReadRingSnapshot(name_.str())->reclaimed, 1u);
@@ -125,31 +133,15 @@ TEST_F(RingProcessTest, AKilledConsumerReleasesTheProducer) {
 TEST_F(RingProcessTest, AKilledConsumerIsNotCountedWhoeverElseReads) {
   auto producer = MakeProducer();
   auto other = MakeConsumer();
-  {
-    ChildProcess child([&](ChildProcess::Parent& parent) {
-      auto consumer = MakeConsumer();
-      parent.Tell();
-      pause();
-      return 0;
-    });
-    ASSERT_TRUE(child.Await());
-    EXPECT_EQ(producer->live_consumers(), 2u);
-    EXPECT_EQ(child.Kill(), -1 - SIGKILL);
-  }
+  const auto reader = StartIdleReader();
+  EXPECT_EQ(producer->live_consumers(), 2u);
+  EXPECT_EQ(reader->Kill(), -1 - SIGKILL);
   EXPECT_EQ(producer->live_consumers(), 1u);
 }
 
 TEST_F(RingProcessTest, ASuccessorFreesTheLinesOfReadersThatDiedBeforeIt) {
   auto first = MakeProducer({.unlink_on_close = false});
-  {
-    ChildProcess child([&](ChildProcess::Parent& parent) {
-      auto consumer = MakeConsumer();
-      parent.Tell();
-      pause();
-      return 0;
-    });
-    ASSERT_TRUE(child.Await());
-  }
+  StartIdleReader()->Kill();
   first = nullptr;
   EXPECT_EQ(ReadRingSnapshot(name_.str())->reclaimed, 0u);
   auto second = MakeProducer();
@@ -182,16 +174,10 @@ TEST_F(RingProcessTest, TheTimeOfAStallIsToldWhileItLasts) {
 
 TEST_F(RingProcessTest, TheLineOfAKilledConsumerCanBeClaimedAgain) {
   auto producer = MakeProducer({.capacity = 8, .max_consumers = 1});
-  ChildProcess child([&](ChildProcess::Parent& parent) {
-    auto consumer = MakeConsumer();
-    parent.Tell();
-    parent.Await();
-    return 0;
-  });
-  ASSERT_TRUE(child.Await());
+  const auto reader = StartIdleReader();
   EXPECT_EQ(Consumer::Open({.name = name_.str()}).status().code(), StatusCode::kResourceExhausted);
   for (int i = 0; i < 8; ++i) ASSERT_EQ(producer->TryPublish({}), PublishResult::kOk);
-  child.Kill();
+  reader->Kill();
   auto consumer = MakeConsumer();
   ASSERT_NE(consumer, nullptr);
   Record record;

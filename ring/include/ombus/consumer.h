@@ -114,9 +114,9 @@ class OMBUS_API Consumer {
   // Spins for spin_ns, then sleeps until the producer publishes or timeout_ns is over. True: there
   // is something to poll. Costs the producer nothing while nobody sleeps. Looks every 100 ms
   // whether the name leads to another object, since somebody removed this one: the next poll that
-  // finds no record says so, with kEpochChanged, and what
-  // a producer may still publish to this one is not read. ArmWake does that as well; who only ever
-  // polls calls Wait(0) now and then while nothing comes.
+  // finds no record says so, with kEpochChanged, and what a producer may still publish to this one
+  // is not read. ArmWake does that as well; who only ever polls calls Wait(0) now and then while
+  // nothing comes.
   bool Wait(uint64_t timeout_ns, uint64_t spin_ns = 20'000);
 
   // Sleeping together with sockets: a descriptor that becomes readable when the producer publishes

@@ -125,8 +125,8 @@ class OMBUS_API Producer {
   uint64_t head() const { return head_; }  // next position
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
-  // Who gets all that is published from now on, or is told. Scans the lines; a system call for
-  // each.
+  // Who gets all that is published from now on, or is told. Scans the lines, with a system call for
+  // each of them.
   uint32_t live_consumers() const;
   uint64_t min_tail() const;   // the slowest live consumer's, else head(); scans the lines
   uint64_t evictions() const;  // how many times this handle has evicted a consumer
@@ -168,7 +168,6 @@ class OMBUS_API Producer {
   PublishResult RoomSlow(uint64_t timeout_ns);
   void WriteSealed(SlotHeader* slot, uint64_t position, uint64_t wal_seq, const void* payload,
                    uint16_t size, uint8_t type);
-  void PublishNext(uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type);
   PublishResult CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size);
   uint64_t MetaOf(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;
   uint64_t MetaSlow(uint64_t wal_seq, uint8_t type, uint16_t size, const void* payload) const;

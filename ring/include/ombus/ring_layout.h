@@ -57,8 +57,7 @@ inline constexpr bool LineHoldsBack(uint64_t control) {
 // Bits of RingHeader::waiters.
 inline constexpr uint32_t kWaiterFutex = 1;  // somebody sleeps on wake_word
 inline constexpr uint32_t kWaiterFile = 2;   // somebody sleeps on an inotify watch of the object
-inline constexpr uint32_t kReplacer =
-    4;  // nobody sleeps; the producer is to see that it was replaced
+inline constexpr uint32_t kReplacer = 4;     // nobody sleeps: the producer was replaced
 
 struct RingHeader {
   // Written once, at create; magic last, with release.
