@@ -148,6 +148,7 @@ class BasicServer {
                             kNobodyToken = 0xFFFFFFFD;
   static constexpr uint32_t kQuietTurnsMax = 1024;  // then all sessions are looked at anyhow
   static constexpr uint64_t kAcceptPauseNs = 100'000'000;
+  static constexpr uint64_t kFirstWordNs = 500'000'000;  // from accept to HELLO, on a busy machine
   static constexpr uint64_t kAbsenceNs = 10'000'000;  // less is what turns take on a busy machine
 
   BasicServer(std::unique_ptr<B> backend, BroadcastLog log, const ServerOptions& options,

@@ -81,11 +81,18 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
       why == ByeReason::kEndOfStream ? "end of stream" : "the server shuts down";
   while (true) {
     bool open = false;
-    const bool late = backend_->NowNs() - start_ns >= timeout_ns;
+    const uint64_t now_ns = backend_->NowNs();
+    const bool late = now_ns - start_ns >= timeout_ns;
     for (size_t slot = 0; slot < table_.slots(); ++slot) {
       Session& session = table_.at(slot);
       if (session.state == SessionState::kFree) continue;
       open = true;
+      // Who has just come may be about to say HELLO, and could not tell an end without BYE from a
+      // connection that broke.
+      if (!late && !session.said_hello && session.state < SessionState::kDraining &&
+          now_ns - session.since_ns < kFirstWordNs) {
+        continue;
+      }
       // Who is draining has its last words already; EndDrains closes it.
       if (session.state != SessionState::kLive) {
         const bool greeting = session.state == SessionState::kGreeting;

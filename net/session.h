@@ -100,7 +100,7 @@ struct Session {
 
   uint64_t cursor = 0;
   uint64_t counted_from = 0;  // frames before this number are in the table's count, or not its own
-  uint64_t since_ns = 0;      // kGreeting, kDraining: since when
+  uint64_t since_ns = 0;      // when it came; kDraining: since when it drains
   uint64_t stalled_cursor = 0, stalled_since_ns = 0;  // kWait: no progress from here, since then
   std::unique_ptr<SessionExtra> extra;
   std::array<uint8_t, 16> peer_ip{};  // IPv4 in the first four

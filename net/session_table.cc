@@ -103,9 +103,9 @@ size_t SessionTable::Add(SocketId socket, const sockaddr_storage& peer, uint64_t
     std::copy_n(reinterpret_cast<const uint8_t*>(&v4.sin_addr), 4, session.peer_ip.begin());
     session.peer_port = v4.sin_port;
   }
+  session.since_ns = now_ns;
   if (options_.require_hello) {
     session.state = SessionState::kGreeting;
-    session.since_ns = now_ns;
     ++greeting_;
     NeedTimer(now_ns + uint64_t{options_.hello_timeout_ms} * 1'000'000);
   } else {

@@ -344,6 +344,27 @@ TEST_P(ServerTest, LosesNothingAtTheEndToAPeerWhoseLastWordsAreUnread) {
   EXPECT_EQ(records, 10'000u);
 }
 
+// Else a client that was still about to speak would take the end for a connection that broke.
+TEST_P(ServerTest, HearsWhoHasJustComeBeforeItEnds) {
+  for (const bool required : {false, true}) {
+    Start({.require_hello = required});
+    RawPeer peer(server_->port()), silent(server_->port());
+    TurnUntil([&] { return server_->stats().clients_accepted == 2; });
+    ASSERT_EQ(Send(1), BroadcastResult::kOk);
+    ASSERT_TRUE(server_->Flush(10'000'000'000));
+    peer.Send(HelloBytes());
+    server_->Shutdown(10'000'000'000, ShutdownReason::kEndOfStream);
+    while (!peer.ended()) peer.Drain();
+    while (!silent.ended()) silent.Drain();
+    EXPECT_EQ(silent.Frames().size(), required ? 0u : 1u);
+    const auto frames = peer.Frames();
+    ASSERT_FALSE(frames.empty());
+    Bye bye;
+    ASSERT_TRUE(ParseBye(frames.back(), &bye)) << required;
+    EXPECT_EQ(bye.why, static_cast<uint32_t>(ByeReason::kEndOfStream));
+  }
+}
+
 TEST_P(ServerTest, CountsTheHeartbeatsOfItsClients) {
   Start();
   RawPeer peer(server_->port());

@@ -163,7 +163,8 @@ class OMBUS_API Server {
   virtual bool Flush(uint64_t timeout_ns) = 0;
 
   // Says BYE to those who said HELLO and closes every client once it is flushed, within timeout_ns.
-  // Who is not flushed by then is closed all the same. Nothing is accepted any more.
+  // Who is not flushed by then is closed all the same. Nothing is accepted any more. Who came less
+  // than half a second ago and has not said a word is given the rest of that time for its HELLO.
   virtual void Shutdown(uint64_t timeout_ns, ShutdownReason reason) = 0;
   void Shutdown(uint64_t timeout_ns) { Shutdown(timeout_ns, ShutdownReason::kShutdown); }
 
