@@ -19,7 +19,7 @@ inline constexpr uint32_t kCapacityMax = uint32_t{1} << 30;
 inline constexpr uint32_t kMaxConsumersMax = 1024;
 
 struct Geometry {
-  uint32_t capacity = kDefaultCapacity;
+  uint32_t capacity = DefaultCapacity(kDefaultSlotBytes);
   uint32_t slot_size = kDefaultSlotBytes;
   uint32_t max_consumers = kDefaultMaxConsumers;
   uint32_t flags = 0;

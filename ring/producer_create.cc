@@ -289,7 +289,10 @@ Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geomet
 
 }  // namespace
 
-Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& options) {
+Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& given) {
+  ProducerOptions options = given;
+  if (options.capacity == kCapacityBySlotSize)
+    options.capacity = DefaultCapacity(options.slot_size);
   const Geometry geometry = {.capacity = options.capacity,
                              .slot_size = options.slot_size,
                              .max_consumers = options.max_consumers,

@@ -70,7 +70,9 @@ bool RecordLine(std::string_view line, PayloadHistogram* histogram) {
 }
 
 SlotAdvice AdviceOf(const PayloadHistogram& sizes, const Geometry& geometry) {
-  SlotAdvice advice = {.slot_size = geometry.slot_size, .total_bytes = geometry.total_bytes()};
+  SlotAdvice advice = {.slot_size = geometry.slot_size,
+                       .capacity = geometry.capacity,
+                       .total_bytes = geometry.total_bytes()};
   double fit = 0, lines = 0, bytes = 0;
   for (const auto& [size, count] : sizes.counts()) {
     if (size > geometry.payload_max()) {
@@ -158,7 +160,9 @@ Result<std::vector<SlotAdvice>> CompareSlotSizes(const PayloadHistogram& sizes, 
   std::vector<SlotAdvice> all;
   for (const uint32_t slot_size : kSlotClassBytes) {
     const Geometry geometry = {
-        .capacity = capacity, .slot_size = slot_size, .max_consumers = max_consumers};
+        .capacity = capacity == kCapacityBySlotSize ? DefaultCapacity(slot_size) : capacity,
+        .slot_size = slot_size,
+        .max_consumers = max_consumers};
     if (Status status = CheckGeometry(geometry); !status.ok()) return status;
     all.push_back(AdviceOf(sizes, geometry));
   }

@@ -27,7 +27,7 @@ struct BenchOptions {
   uint32_t size = 64;           // payload bytes
   uint32_t runs = 5;
   std::vector<int> cpus = {0, 1};
-  uint32_t capacity = 4096;
+  uint32_t capacity = 0;
   BackendChoice backend = BackendChoice::kAuto;
   uint64_t timeout_ns = 60'000'000'000;                // per run
   uint64_t rate = 100'000;                             // latency: records a second

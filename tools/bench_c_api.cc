@@ -301,9 +301,11 @@ struct Contest {
 Result<BenchResult> BenchCApi(const BenchOptions& options) {
   BenchResult result{"c-api", "8-byte records, one thread, publish and poll", {}};
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
+  const bool wish = options.capacity != kCapacityBySlotSize;
+  const uint32_t capacity = wish ? options.capacity : OM_BUS_DEFAULT_CAPACITY;
   for (uint32_t run = 0; run < options.runs; ++run) {
     Contest contest;
-    if (Status opened = contest.Open(options.stream, options.capacity); !opened.ok()) return opened;
+    if (Status opened = contest.Open(options.stream, capacity); !opened.ok()) return opened;
     contest.Run(options.shm_iters);
     if (contest.wrong() != 0) {
       return Status(StatusCode::kCorrupt, "bench \"c-api\": " + std::to_string(contest.wrong()) +

@@ -86,9 +86,10 @@ uint64_t RunBatches(const BenchOptions& options, Ends* ends, BenchReader* reader
 ProducerOptions BenchStream(const BenchOptions& options, uint32_t payload_bytes) {
   ProducerOptions stream;
   stream.name = options.stream;
-  stream.capacity = options.capacity;
   // A power of two keeps slots from sharing lines.
   stream.slot_size = std::min(std::bit_ceil(payload_bytes + kSlotHeaderBytes), kSlotBytesMax);
+  const bool wish = options.capacity != kCapacityBySlotSize;
+  stream.capacity = wish ? options.capacity : DefaultCapacity(stream.slot_size);
   return stream;
 }
 
@@ -173,8 +174,9 @@ Result<BenchResult> BenchPoll(const BenchOptions& options) {
     BenchWriter writer(options.size);
     BenchReader reader(options.size);
     uint64_t ns = 0;
+    const uint32_t capacity = BenchStream(options, options.size).capacity;
     for (uint64_t sent = 0; sent < options.shm_iters;) {
-      while (sent < options.shm_iters && sent - reader.records() < options.capacity) {
+      while (sent < options.shm_iters && sent - reader.records() < capacity) {
         if (ends->producer->TryPublish(writer.Next()) != PublishResult::kOk) {
           return Lost("poll", reader.records(), sent + 1, 0);
         }

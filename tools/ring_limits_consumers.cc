@@ -12,7 +12,8 @@ namespace ombus::tools {
 namespace {
 
 constexpr uint32_t kConsumers = 16;
-constexpr uint64_t kBurst = 512;  // records published, then polled by each
+constexpr uint32_t kCapacity = 4096;  // in L2: what the crowd costs, and not its lines
+constexpr uint64_t kBurst = 512;      // records published, then polled by each
 
 struct Crowd {
   std::unique_ptr<Producer> producer;
@@ -22,7 +23,8 @@ struct Crowd {
 Result<Crowd> Gather(const BenchOptions& options, uint32_t consumers) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
   Crowd crowd;
-  auto producer = Producer::Create({.name = options.stream, .max_consumers = kConsumers});
+  auto producer = Producer::Create(
+      {.name = options.stream, .capacity = kCapacity, .max_consumers = kConsumers});
   if (!producer.ok()) return producer.status();
   crowd.producer = std::move(*producer);
   for (uint32_t i = 0; i < consumers; ++i) {

@@ -29,10 +29,12 @@ struct Setting {
   uint32_t batch = 1;  // records published at once; more than one are drained, else polled
   bool crc32c = false;
   bool in_place = false;  // batches are written where they stay
+  uint32_t capacity = DefaultCapacity(kDefaultSlotBytes);
+  uint32_t slot_size_min = kDefaultSlotBytes;
 
   uint64_t count() const { return options.shm_iters / kBatch * kBatch; }
   RingShape shape() const {
-    RingShape shape;
+    RingShape shape = {.capacity = capacity, .slot_size = slot_size_min};
     const uint32_t needed = std::bit_ceil(uint32_t{size} + kSlotHeaderBytes);
     if (needed > shape.slot_size) shape.slot_size = needed;
     return shape;
@@ -263,8 +265,10 @@ Status WriteOmbus(const Setting& s, Size size, Producer* producer) {
 }
 
 Result<Slice> Ombus(const Setting& s) {
-  auto producer = Producer::Create(
-      {.name = s.options.stream, .slot_size = s.shape().slot_size, .crc32c = s.crc32c});
+  auto producer = Producer::Create({.name = s.options.stream,
+                                    .capacity = s.capacity,
+                                    .slot_size = s.shape().slot_size,
+                                    .crc32c = s.crc32c});
   if (!producer.ok()) return producer.status();
   std::unique_ptr<Consumer> consumer;  // the child's
   return SliceOfPair(s, {[&]() -> Status {
@@ -304,6 +308,21 @@ Workload TwoProcesses(const Setting& s, Target target) {
   return workload;
 }
 
+// What the ring's size gives: whether the caches of the two cores hold it.
+Workload RingSizes(const BenchOptions& options) {
+  constexpr uint32_t kSlotBytes = 128;
+  Workload workload = {"two processes, the ring's size, 64 B", {"ns"}, {}};
+  for (const uint32_t kibibytes : {4096, 512, 1024, 2048, 8192, 16'384, 65'536}) {
+    Setting s = {options, 64};
+    s.capacity = (kibibytes << 10) / kSlotBytes;
+    s.slot_size_min = kSlotBytes;
+    workload.contenders.push_back({"ombus, " + std::to_string(kibibytes) + " KiB",
+                                   kibibytes == 4096 ? Role::kBaseline : Role::kOmbus,
+                                   [s] { return Ombus(s); }});
+  }
+  return workload;
+}
+
 Workload Sealed(const BenchOptions& options, uint16_t size, double extra_ns) {
   const Setting plain{options, size, 1, false};
   const Setting sealed{options, size, 1, true};
@@ -339,6 +358,7 @@ void AddPairWorkloads(const BenchOptions& options, std::vector<Workload>* worklo
     workloads->push_back(
         TwoProcesses({options, size, kBatch}, {.bare_at_most = 1.2, .classic_at_least = 1.8}));
   }
+  workloads->push_back(RingSizes(options));
   workloads->push_back(Sealed(options, 64, 4));
   workloads->push_back(Sealed(options, 488, 27));
 }

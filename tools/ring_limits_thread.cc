@@ -15,10 +15,13 @@
 namespace ombus::tools {
 namespace {
 
+// One thread's ring stays in its own L2.
+constexpr uint32_t kCapacity = 4096;
+
 template <uint16_t kSize, bool kPrefetch>
 Result<Slice> Bare(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
-  const RingShape shape;
+  const RingShape shape = {.capacity = kCapacity};
   SharedMemory shared(shape.bytes());
   const BareLines lines(shared.memory(), shape);
   const LimitsPayload payload;
@@ -54,7 +57,7 @@ Result<Slice> PublishAndPoll(const BenchOptions& options, const std::string& who
 template <uint16_t kSize, bool kPrefetch, Fields kFields = Fields::kRegisters, bool kGuards = false>
 Result<Slice> Least(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
-  const RingShape shape;
+  const RingShape shape = {.capacity = kCapacity};
   SharedMemory shared(shape.bytes());
   LeastRing<kPrefetch, kGuards> ring(shared.memory(), shape);
   return PublishAndPoll<kSize, kFields>(options, "least", &ring);
@@ -63,7 +66,7 @@ Result<Slice> Least(const BenchOptions& options) {
 template <uint16_t kSize>
 Result<Slice> Classic(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
-  const RingShape shape;
+  const RingShape shape = {.capacity = kCapacity};
   SharedMemory shared(shape.bytes());
   ClassicRing ring(shared.memory(), shape);
   ring.Join();
@@ -77,7 +80,7 @@ struct Ends {
 
 Result<Ends> OpenEnds(const BenchOptions& options) {
   if (Status pinned = PinToCpu(options.cpu(0)); !pinned.ok()) return pinned;
-  auto producer = Producer::Create({.name = options.stream});
+  auto producer = Producer::Create({.name = options.stream, .capacity = kCapacity});
   if (!producer.ok()) return producer.status();
   auto consumer = Consumer::Open({.name = options.stream});
   if (!consumer.ok()) return consumer.status();

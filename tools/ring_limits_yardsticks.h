@@ -34,7 +34,7 @@
 namespace ombus::tools {
 
 struct RingShape {
-  uint32_t capacity = kDefaultCapacity;
+  uint32_t capacity = DefaultCapacity(kDefaultSlotBytes);
   uint32_t slot_size = kDefaultSlotBytes;
   uint32_t max_consumers = kDefaultMaxConsumers;
 

@@ -10,6 +10,7 @@ namespace {
 std::string JsonOf(const SlotAdvice& advice, bool advised) {
   return JsonObject()
              .Add("slot_size", advice.slot_size)
+             .Add("capacity", advice.capacity)
              .Add("total_bytes", advice.total_bytes)
              .Add("lines_per_record", advice.lines_per_record)
              .Add("used", advice.used)
@@ -33,13 +34,14 @@ Result<std::string> SlotReport(const PayloadHistogram& sizes, uint32_t capacity,
   if (!all.ok()) return all.status();
   const auto advised = AdviseSlotSize(sizes, capacity, max_consumers);
   std::string lines;
-  Table table({"slot size", "ring, bytes", "lines per record", "used", "too large", ""});
+  Table table({"slot size", "slots", "ring, bytes", "lines per record", "used", "too large", ""});
   for (const SlotAdvice& advice : *all) {
     const bool is_it = advised.ok() && (*advised).slot_size == advice.slot_size;
     lines += JsonOf(advice, is_it);
-    table.Add({std::to_string(advice.slot_size), WithThousands(advice.total_bytes),
-               Fixed(advice.lines_per_record, 2), Fixed(100 * advice.used, 0) + " %",
-               WithThousands(advice.too_large), is_it ? "advised" : ""});
+    table.Add({std::to_string(advice.slot_size), WithThousands(advice.capacity),
+               WithThousands(advice.total_bytes), Fixed(advice.lines_per_record, 2),
+               Fixed(100 * advice.used, 0) + " %", WithThousands(advice.too_large),
+               is_it ? "advised" : ""});
   }
   if (json) return lines;
   return SizesText(sizes) + table.Text() + (advised.ok() ? "" : advised.status().message() + "\n");

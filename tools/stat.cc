@@ -28,7 +28,7 @@ struct Options {
   bool json = false;
   bool slots = false;
   std::string sizes_path, save_sizes_path;
-  uint32_t capacity = kDefaultCapacity, max_consumers = kDefaultMaxConsumers;
+  uint32_t capacity = kCapacityBySlotSize, max_consumers = kDefaultMaxConsumers;
 };
 
 FlagTable FlagsOf(Options* o) {
@@ -41,7 +41,8 @@ FlagTable FlagsOf(Options* o) {
       {"sizes", "FILE", "of --slots: payload sizes from there", &o->sizes_path},
       {"save-sizes", "FILE", "write the sizes of the payloads in the ring there",
        &o->save_sizes_path},
-      {"capacity", "N", "of --sizes: the ring's slots", Number32{&o->capacity}},
+      {"capacity", "N", "of --sizes: the ring's slots; 0: as --slot-size makes it",
+       Number32{&o->capacity}},
       {"max-consumers", "N", "of --sizes: the ring's consumer lines", Number32{&o->max_consumers}},
   };
 }

@@ -50,7 +50,7 @@ int CodeOf(PublishResult result) {
 ombus::ProducerOptions OptionsOf(const OmBusStreamConfig& config) {
   ombus::ProducerOptions options;
   options.name = ombus::engine::StreamName(config.stream_name);
-  if (config.capacity != 0) options.capacity = config.capacity;
+  options.capacity = config.capacity != 0 ? config.capacity : OM_BUS_DEFAULT_CAPACITY;
   if (config.slot_size != 0) options.slot_size = config.slot_size;
   if (config.max_consumers != 0) options.max_consumers = config.max_consumers;
   options.crc32c = (config.flags & OM_BUS_FLAG_CRC) != 0;

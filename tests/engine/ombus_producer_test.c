@@ -6,7 +6,7 @@ static void the_defaults_are_those_of_the_header(void) {
   ombus_producer_options_init(&options, sizeof options);
   CHECK_EQ(options.size, sizeof options);
   CHECK(options.name == NULL);
-  CHECK_EQ(options.capacity, 4096);
+  CHECK_EQ(options.capacity, 0);
   CHECK_EQ(options.slot_size, 256);
   CHECK_EQ(options.max_consumers, 8);
   CHECK_EQ(options.crc32c, 0);

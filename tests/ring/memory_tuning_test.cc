@@ -84,7 +84,7 @@ TEST(MemoryWarnings, GiveTheKernelsReasonWhereItGaveOne) {
 
 TEST_F(RingMemory, IsLeftAloneWithoutARequest) {
   auto producer = MakeProducer();
-  EXPECT_EQ(producer->memory().mapped_bytes, 4096u + 8 * 64 + 4096 * 256);
+  EXPECT_EQ(producer->memory().mapped_bytes, 4096u + 8 * 64 + 16384 * 256);
   EXPECT_THAT(producer->memory().warnings, IsEmpty());
 }
 

@@ -11,8 +11,10 @@ void NotePrefetch(const void* address);
 #include "ombus/producer.h"
 #undef PrefetchForWrite
 
+#include <utility>
 #include <vector>
 
+#include "ombus/ring_snapshot.h"
 #include "tests/ring/raw_object.h"
 #include "tests/ring/ring_fixture.h"
 
@@ -76,6 +78,17 @@ TEST_F(RingProfileTest, APublishPrefetchesNoFurtherAheadThanAnEighthOfTheRing) {
 }
 
 // It is within what it knows from head to be published, that a reader sees damage at once.
+TEST_F(RingProfileTest, WithoutAWishARingTakesFourMebibytesOrMore) {
+  const std::pair<uint32_t, uint32_t> expected[] = {{24, 131'072}, {64, 65'536}, {256, 16'384},
+                                                    {320, 8192},   {1024, 4096}, {4096, 4096}};
+  for (const auto& [slot_size, capacity] : expected) {
+    auto producer = MakeProducer({.slot_size = slot_size});
+    const auto ring = ReadRingSnapshot(name_.str());
+    ASSERT_TRUE(ring.ok()) << ring.status().message();
+    EXPECT_EQ(ring->capacity, capacity) << slot_size;
+  }
+}
+
 TEST_F(RingProfileTest, AReaderForLatencyLooksAtHeadSoonHoweverOftenItFoundNothingMoreThere) {
   EXPECT_EQ(OfDamageAfterSingleRecords(RingProfile::kLatency), PollResult::kCorrupt);
 }

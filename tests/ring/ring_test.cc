@@ -32,8 +32,8 @@ TEST_F(RingTest, TheObjectIsExactlyAsLargeAsTheFormulaSays) {
   auto producer = MakeProducer();
   struct stat info = {};
   ASSERT_EQ(stat(("/dev/shm" + name_.str()).c_str(), &info), 0);
-  EXPECT_EQ(info.st_size, 1'053'184);
-  EXPECT_GE(info.st_blocks * 512, 1'053'184) << "the memory is reserved";
+  EXPECT_EQ(info.st_size, 4'198'912);
+  EXPECT_GE(info.st_blocks * 512, 4'198'912) << "the memory is reserved";
 }
 
 TEST_F(RingTest, APublishedRecordIsPolledAtOnceWithAllItsFields) {
@@ -628,7 +628,7 @@ TEST_F(RingTest, ASnapshotShowsHeadTailsAndWhoLives) {
   EXPECT_EQ(snapshot->last_wal_seq, 50u);
   EXPECT_TRUE(snapshot->producer_alive);
   EXPECT_EQ(snapshot->epoch, producer->epoch());
-  EXPECT_EQ(snapshot->total_bytes, 1'053'184u);
+  EXPECT_EQ(snapshot->total_bytes, 4'198'912u);
   ASSERT_EQ(snapshot->consumers.size(), 1u);
   EXPECT_EQ(snapshot->consumers[0].index, 2u);
   EXPECT_EQ(snapshot->consumers[0].lag_records, 5u);

@@ -62,6 +62,15 @@ TEST(SlotAdvice, ComparesMemoryLinesAndRefusalsOfAllClasses) {
   EXPECT_NEAR((*all)[2].lines_per_record, 1.3, 1e-9);
 }
 
+TEST(SlotAdvice, GoesByTheSlotsThatAProducerWithoutAWishTakes) {
+  PayloadHistogram sizes;
+  sizes.Record(200);
+  const auto advice = AdviseSlotSize(sizes, kCapacityBySlotSize, 8);
+  ASSERT_TRUE(advice.ok());
+  EXPECT_EQ(advice->capacity, 16'384u);
+  EXPECT_EQ(advice->total_bytes, 4096u + 8 * 64 + 16'384 * 256);
+}
+
 TEST(PayloadHistogram, SurvivesAFile) {
   PayloadHistogram sizes;
   sizes.Record(8, 5);

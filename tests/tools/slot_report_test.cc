@@ -22,11 +22,13 @@ TEST(SlotReport, MarksTheAdvisedClassAndTellsWhatEachCosts) {
   const auto text = SlotReport(Orders(), 4096, 8, false);
   ASSERT_TRUE(text.ok());
   EXPECT_THAT(*text, HasSubstr("payloads of 100 records: median 40 bytes"));
-  EXPECT_THAT(*text, HasSubstr("528,896              1.10   55 %          0  advised"));
+  EXPECT_THAT(*text, HasSubstr("4,096      528,896              1.10   55 %          0  advised"));
   const auto json = SlotReport(Orders(), 4096, 8, true);
   ASSERT_TRUE(json.ok());
-  EXPECT_THAT(*json, HasSubstr("{\"slot_size\":64,\"total_bytes\":266752,\"lines_per_record\":1,"
-                               "\"used\":1,\"records_too_large\":10,\"advised\":false}\n"));
+  EXPECT_THAT(
+      *json,
+      HasSubstr("{\"slot_size\":64,\"capacity\":4096,\"total_bytes\":266752,\"lines_per_record\":1,"
+                "\"used\":1,\"records_too_large\":10,\"advised\":false}\n"));
 }
 
 TEST(SlotReport, SaysWhyNoClassWillDo) {

@@ -33,7 +33,7 @@ typedef void (*ombus_backpressure_fn)(uint64_t head, uint64_t min_tail, void* co
 typedef struct ombus_producer_options {
   uint64_t size;                       // of this struct; set by ombus_producer_options_init
   const char* name;                    // required; a path where it has a second slash
-  uint32_t capacity;                   // slots, a power of two; 4096
+  uint32_t capacity;                   // slots, a power of two; 0: what 4 MiB hold, at least 4096
   uint32_t slot_size;                  // bytes, a multiple of 8 from 24 up; 256
   uint32_t max_consumers;              // lines reserved, 1…1024; 8
   uint32_t crc32c;                     // 1: seal each record, readers check it; 0

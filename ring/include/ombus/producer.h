@@ -35,7 +35,8 @@ inline constexpr uint32_t kPrefetchAheadSlotsMax = 64;
 struct ProducerOptions {
   // POSIX shm name, a slash and no other; or the path of a file on a hugetlbfs or a tmpfs.
   std::string name = {};
-  uint32_t capacity = kDefaultCapacity;           // slots, a power of two
+  // Slots, a power of two; kCapacityBySlotSize: DefaultCapacity(slot_size).
+  uint32_t capacity = kCapacityBySlotSize;
   uint32_t slot_size = kDefaultSlotBytes;         // bytes, a multiple of 8 from 24 up
   uint32_t max_consumers = kDefaultMaxConsumers;  // lines reserved, 1…1024
   bool crc32c = false;                            // seal each record; readers check it

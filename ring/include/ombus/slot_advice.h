@@ -45,6 +45,7 @@ class OMBUS_API PayloadHistogram {
 
 struct SlotAdvice {
   uint32_t slot_size = 0;       // bytes
+  uint32_t capacity = 0;        // slots
   uint64_t total_bytes = 0;     // of the object
   uint64_t too_large = 0;       // records that do not fit: they would be refused
   double lines_per_record = 0;  // cache lines that a record occupies, of those that fit
@@ -53,14 +54,15 @@ struct SlotAdvice {
 
 inline constexpr uint32_t kSlotClassBytes[] = {64, 128, 256, 512, 1024, 2048, 4096};
 
-// All classes, for such a ring. kInvalidArgument for an empty histogram or a capacity that no ring
+// All classes, for such a ring; kCapacityBySlotSize: each for as many slots as a producer without a
+// wish takes. kInvalidArgument for an empty histogram or a capacity that no ring
 // has.
 OMBUS_API Result<std::vector<SlotAdvice>> CompareSlotSizes(const PayloadHistogram& sizes,
                                                            uint32_t capacity,
                                                            uint32_t max_consumers);
 
 // The one to take: the smallest into which every record fits, since a record that does not fit is
-// refused, and a larger slot costs cache and time (docs/decisions/slot-size-classes.md).
+// refused, and a larger slot costs memory (docs/decisions/slot-size-classes.md).
 // kInvalidArgument, too, where a record is larger than the largest class holds.
 OMBUS_API Result<SlotAdvice> AdviseSlotSize(const PayloadHistogram& sizes, uint32_t capacity,
                                             uint32_t max_consumers);
