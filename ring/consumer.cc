@@ -108,7 +108,8 @@ uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
   return now;
 }
 
-// Called for each record of a sealed stream, and for impossible lengths.
+// Called for sealed records that are not short, or where seal_short is not, and for impossible
+// lengths.
 bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const {
   if (slot_access::MetaLength(meta) > payload_max_) return false;
   return seal_check_(*this, wal_seq, meta, payload);
@@ -146,19 +147,9 @@ struct Consumer::SealChecks {
   }
 
 #if defined(__x86_64__)
-  OMBUS_CRC_TARGET static bool Inline(const Consumer& consumer, uint64_t wal_seq, uint64_t meta,
+  // seal_short::kBytesEnd or more.
+  OMBUS_CLMUL_TARGET static bool Long(const Consumer& consumer, uint64_t wal_seq, uint64_t meta,
                                       const void* payload) {
-    const size_t size = slot_access::InOneRegister(slot_access::MetaLength(meta));
-    if (size >= crc32c::kShortBytesEnd) return LongInline(consumer, wal_seq, meta, payload);
-    PrefetchRest(Ahead(consumer, payload), size);
-    const auto* bytes = static_cast<const uint8_t*>(payload);
-    return Compare(crc32c::SealShort(wal_seq, meta & 0xFFFFFFFF, bytes, size), meta);
-  }
-
-  OMBUS_CLMUL_TARGET __attribute__((noinline)) static bool LongInline(const Consumer& consumer,
-                                                                      uint64_t wal_seq,
-                                                                      uint64_t meta,
-                                                                      const void* payload) {
     const size_t size = slot_access::MetaLength(meta);
     if (size > crc32c::kLongBytesMax) return ByFunction(consumer, wal_seq, meta, payload);
     const std::byte* ahead = Ahead(consumer, payload);
@@ -176,7 +167,7 @@ struct Consumer::SealChecks {
 
 Consumer::SealCheck Consumer::ResolveSealCheck() {
 #if defined(__x86_64__)
-  if (crc32c::Usable()) return SealChecks::Inline;
+  if (crc32c::Usable()) return SealChecks::Long;
 #endif
   return SealChecks::ByFunction;
 }

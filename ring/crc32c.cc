@@ -34,14 +34,15 @@ uint32_t Crc32cByTable(uint32_t crc, const void* data, size_t size) {
 namespace {
 
 // In these crc is inverted already.
-OMBUS_CRC_INLINE uint32_t SerialRaw(uint32_t crc, const uint8_t* byte, size_t size) {
-  for (; size >= crc32c::kShortBytesEnd; size -= 64, byte += 64)
-    crc = crc32c::AddShort(crc, byte, 64);
-  return crc32c::AddShort(crc, byte, size);
+inline __attribute__((always_inline)) uint32_t SerialRaw(uint32_t crc, const uint8_t* byte,
+                                                         size_t size) {
+  for (; size >= seal_short::kBytesEnd; size -= 64, byte += 64)
+    crc = seal_short::AddShort(crc, byte, 64);
+  return seal_short::AddShort(crc, byte, size);
 }
 
 OMBUS_CLMUL_INLINE uint32_t InterleavedRaw(uint32_t crc, const uint8_t* byte, size_t size) {
-  while (size >= crc32c::kShortBytesEnd) {
+  while (size >= seal_short::kBytesEnd) {
     const size_t words = std::min(size / 24, crc32c::kStreamWordsMax);
     crc32c::Streams sums{crc};
     for (const uint8_t* end = byte + words * 8; byte != end; byte += 8) sums.Add(byte, words * 8);
@@ -49,18 +50,17 @@ OMBUS_CLMUL_INLINE uint32_t InterleavedRaw(uint32_t crc, const uint8_t* byte, si
     byte += words * 16;
     size -= words * 24;
   }
-  return crc32c::AddShort(crc, byte, size);
+  return seal_short::AddShort(crc, byte, size);
 }
 
-OMBUS_CRC_TARGET uint32_t SealSerial(uint64_t wal_seq, uint64_t meta, const void* payload,
-                                     size_t size) {
-  const auto crc = static_cast<uint32_t>(crc32c::HeaderSum(wal_seq, meta));
+uint32_t SealSerial(uint64_t wal_seq, uint64_t meta, const void* payload, size_t size) {
+  const auto crc = static_cast<uint32_t>(seal_short::HeaderSum(wal_seq, meta));
   return ~SerialRaw(crc, static_cast<const uint8_t*>(payload), size);
 }
 
 OMBUS_CLMUL_TARGET uint32_t SealInterleaved(uint64_t wal_seq, uint64_t meta, const void* payload,
                                             size_t size) {
-  const auto crc = static_cast<uint32_t>(crc32c::HeaderSum(wal_seq, meta));
+  const auto crc = static_cast<uint32_t>(seal_short::HeaderSum(wal_seq, meta));
   return ~InterleavedRaw(crc, static_cast<const uint8_t*>(payload), size);
 }
 
@@ -69,7 +69,7 @@ OMBUS_CLMUL_TARGET uint32_t SealInterleaved(uint64_t wal_seq, uint64_t meta, con
 bool HaveCrc32cInstruction() { return __builtin_cpu_supports("sse4.2"); }
 bool HaveCarrylessMultiply() { return __builtin_cpu_supports("pclmul"); }
 
-OMBUS_CRC_TARGET uint32_t Crc32cSerial(uint32_t crc, const void* data, size_t size) {
+uint32_t Crc32cSerial(uint32_t crc, const void* data, size_t size) {
   return ~SerialRaw(~crc, static_cast<const uint8_t*>(data), size);
 }
 

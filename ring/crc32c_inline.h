@@ -1,9 +1,9 @@
-// CRC32C by the instruction, for functions that are compiled for processors that have it: what is
-// worth having in the code of those who publish and poll. Everybody else includes crc32c.h.
+// The seals of long payloads, by the CRC32C instruction, for functions that are compiled for
+// processors that have it and carry-less multiplication. The seals of short ones are in
+// ombus/seal_short.h; who only wants a sum includes crc32c.h.
 //
-// The instruction takes a word a cycle and gives its result three cycles later. A short payload is
-// summed serially: what the two cycles between leave is for the records before and after. A longer
-// one is three streams at once, which two carry-less multiplications join. After V. Gopal et al.,
+// The instruction takes a word a cycle and gives its result three cycles later. A long payload is
+// three streams at once, which two carry-less multiplications join. After V. Gopal et al.,
 // "Fast CRC Computation for iSCSI Polynomial Using CRC32 Instruction", Intel, 2011.
 //
 // Threads: pure functions. In all of them crc is inverted already.
@@ -20,12 +20,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "ombus/seal_short.h"
 #include "ombus/slot_access.h"
 
-// For functions that are called only where HaveCrc32cInstruction().
-#define OMBUS_CRC_TARGET __attribute__((target("sse4.2")))
-#define OMBUS_CRC_INLINE OMBUS_CRC_TARGET __attribute__((always_inline)) inline
-// … and HaveCarrylessMultiply().
+// For functions that are called only where Usable().
 #define OMBUS_CLMUL_TARGET __attribute__((target("sse4.2,pclmul")))
 #define OMBUS_CLMUL_INLINE OMBUS_CLMUL_TARGET __attribute__((always_inline)) inline
 
@@ -36,8 +34,6 @@ inline bool Usable() { return HaveCrc32cInstruction() && HaveCarrylessMultiply()
 
 // Words in each of the three streams at most: what one join covers.
 inline constexpr size_t kStreamWordsMax = 128;
-// Payloads below it are summed serially.
-inline constexpr size_t kShortBytesEnd = 128;
 // The largest that is summed while it is copied, and in one go.
 inline constexpr size_t kLongBytesMax = 512;
 // Of a long payload, so many bytes are summed at once.
@@ -56,73 +52,17 @@ inline constexpr std::array<uint32_t, 2 * kStreamWordsMax + 1> kShiftByWords = [
   return table;
 }();
 
-template <typename T>
-inline __attribute__((always_inline)) T Load(const uint8_t* byte) {
-  T value;
-  std::memcpy(&value, byte, sizeof value);
-  return value;
-}
-
-OMBUS_CRC_INLINE uint64_t Add(uint64_t crc, const uint8_t* byte) {
-  return __builtin_ia32_crc32di(crc, Load<uint64_t>(byte));
-}
-
-// Less than kShortBytesEnd: one jump, and an instruction for each word. A branch for each of the
-// size's bits instead takes fewer instructions, and longer.
-OMBUS_CRC_INLINE uint32_t AddShort(uint64_t crc, const uint8_t* byte, size_t size) {
-  const uint8_t* end = byte + size / 8 * 8;
-  // clang-format off
-  switch (size / 8) {
-    case 15: crc = Add(crc, end - 120); [[fallthrough]];
-    case 14: crc = Add(crc, end - 112); [[fallthrough]];
-    case 13: crc = Add(crc, end - 104); [[fallthrough]];
-    case 12: crc = Add(crc, end - 96); [[fallthrough]];
-    case 11: crc = Add(crc, end - 88); [[fallthrough]];
-    case 10: crc = Add(crc, end - 80); [[fallthrough]];
-    case 9: crc = Add(crc, end - 72); [[fallthrough]];
-    case 8: crc = Add(crc, end - 64); [[fallthrough]];
-    case 7: crc = Add(crc, end - 56); [[fallthrough]];
-    case 6: crc = Add(crc, end - 48); [[fallthrough]];
-    case 5: crc = Add(crc, end - 40); [[fallthrough]];
-    case 4: crc = Add(crc, end - 32); [[fallthrough]];
-    case 3: crc = Add(crc, end - 24); [[fallthrough]];
-    case 2: crc = Add(crc, end - 16); [[fallthrough]];
-    case 1: crc = Add(crc, end - 8); [[fallthrough]];
-    case 0: break;
-    default: __builtin_unreachable();
-  }
-  // clang-format on
-  size = slot_access::InOneRegister(size);  // or it keeps what is below in one more, from above
-  auto sum = static_cast<uint32_t>(crc);
-  if (size % 8 == 0) [[likely]]
-    return sum;
-  if ((size & 4) != 0) sum = __builtin_ia32_crc32si(sum, Load<uint32_t>(end)), end += 4;
-  if ((size & 2) != 0) sum = __builtin_ia32_crc32hi(sum, Load<uint16_t>(end)), end += 2;
-  if ((size & 1) != 0) sum = __builtin_ia32_crc32qi(sum, *end);
-  return sum;
-}
-
-OMBUS_CRC_INLINE uint64_t HeaderSum(uint64_t wal_seq, uint64_t meta) {
-  return __builtin_ia32_crc32di(__builtin_ia32_crc32di(~uint32_t{0}, wal_seq), meta);
-}
-
-// The seal of a payload below kShortBytesEnd.
-OMBUS_CRC_INLINE uint32_t SealShort(uint64_t wal_seq, uint64_t meta, const uint8_t* byte,
-                                    size_t size) {
-  return ~AddShort(HeaderSum(wal_seq, meta), byte, size);
-}
-
 // Three streams of as many words, one behind the other.
 struct Streams {
   uint64_t first = 0, second = 0, third = 0;
 
-  OMBUS_CRC_INLINE void Add(const uint8_t* byte, size_t stream_bytes) {
-    first = crc32c::Add(first, byte);
+  __attribute__((always_inline)) void Add(const uint8_t* byte, size_t stream_bytes) {
+    first = seal_short::AddAt(first, byte);
     AddOthers(byte + stream_bytes, stream_bytes);
   }
-  OMBUS_CRC_INLINE void AddOthers(const uint8_t* of_second, size_t stream_bytes) {
-    second = crc32c::Add(second, of_second);
-    third = crc32c::Add(third, of_second + stream_bytes);
+  __attribute__((always_inline)) void AddOthers(const uint8_t* of_second, size_t stream_bytes) {
+    second = seal_short::AddAt(second, of_second);
+    third = seal_short::AddAt(third, of_second + stream_bytes);
   }
   OMBUS_CLMUL_INLINE uint32_t Joined(size_t stream_words) const {
     const __m128i moved =
@@ -139,8 +79,8 @@ struct Streams {
   }
 };
 
-// The seal of a payload of kShortBytesEnd to kLongBytesMax bytes. Its header's two words are the
-// first stream's first, so that no stream waits for them. step() is called once for each
+// The seal of a payload of seal_short::kBytesEnd to kLongBytesMax bytes. Its header's two words are
+// the first stream's first, so that no stream waits for them. step() is called once for each
 // kStepBytes, but for the last 32 to 79 bytes, for what is to be done meanwhile: the loop waits
 // for the one unit that has the instruction, and what stands behind it hardly begins before it is
 // over.
@@ -148,7 +88,7 @@ template <typename Step>
 OMBUS_CLMUL_INLINE uint32_t SealLong(uint64_t wal_seq, uint64_t meta, const uint8_t* byte,
                                      size_t size, Step step) {
   const size_t words = (size / 8 + 2) / 3, stream = words * 8;
-  Streams sums{HeaderSum(wal_seq, meta)};
+  Streams sums{seal_short::HeaderSum(wal_seq, meta)};
   sums.AddOthers(byte + stream - 16, stream);
   sums.AddOthers(byte + stream - 8, stream);
   const uint8_t* at = byte;
@@ -163,7 +103,7 @@ OMBUS_CLMUL_INLINE uint32_t SealLong(uint64_t wal_seq, uint64_t meta, const uint
     sums.Add(at + 8, stream);
   }
   const uint8_t* rest = end + 2 * stream;
-  return ~AddShort(sums.Joined(words), rest, static_cast<size_t>(byte + size - rest));
+  return ~seal_short::AddShort(sums.Joined(words), rest, static_cast<size_t>(byte + size - rest));
 }
 
 // The same while it copies the payload into a slot, and fetches the lines of the one at ahead.

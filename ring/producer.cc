@@ -75,39 +75,18 @@ struct Producer::Publishes {
   }
 
 #if defined(__x86_64__)
-  // The seal is in the code: no call through a pointer, and few registers to save.
-  OMBUS_CRC_TARGET static PublishResult Inline(Producer& producer, uint64_t wal_seq,
-                                               const void* payload, uint16_t payload_bytes,
-                                               uint8_t type) {
-    const size_t size = slot_access::InOneRegister(payload_bytes);
-    if (size >= crc32c::kShortBytesEnd)
-      return LongInline(producer, wal_seq, payload, payload_bytes, type);
-    SlotHeader* const slot = producer.slot_;
-    producer.PrefetchAhead(slot, size);
-    const uint64_t meta = slot_access::PackMeta(type, size, 0);
-    const auto* bytes = static_cast<const uint8_t*>(payload);
-    const uint64_t seal = crc32c::SealShort(wal_seq, meta, bytes, size);
-    slot_access::CopyFewLines(slot_access::Payload(slot), static_cast<const std::byte*>(payload),
-                              size);
-    return Show(producer, slot, wal_seq, meta | seal << 32);
-  }
-
-  // By itself, or short ones save the registers that it needs.
-  OMBUS_CLMUL_TARGET __attribute__((noinline)) static PublishResult LongInline(
-      Producer& producer, uint64_t wal_seq, const void* payload, uint16_t size, uint8_t type) {
-    if (size > crc32c::kLongBytesMax) return ByFunction(producer, wal_seq, payload, size, type);
+  // Short ones come here seldom: what publishes seals them itself.
+  OMBUS_CLMUL_TARGET static PublishResult Long(Producer& producer, uint64_t wal_seq,
+                                               const void* payload, uint16_t size, uint8_t type) {
+    if (size < seal_short::kBytesEnd || size > crc32c::kLongBytesMax)
+      return ByFunction(producer, wal_seq, payload, size, type);
+    const uint64_t position = producer.head_;
     SlotHeader* const slot = producer.slot_;
     const auto* ahead = reinterpret_cast<const std::byte*>(slot) + producer.prefetch_ahead_bytes_;
     const uint64_t meta = slot_access::PackMeta(type, size, 0);
     const auto* bytes = static_cast<const uint8_t*>(payload);
     const uint64_t seal = crc32c::SealLongCopy(wal_seq, meta, bytes, size, slot, ahead);
-    return Show(producer, slot, wal_seq, meta | seal << 32);
-  }
-
-  __attribute__((always_inline)) static PublishResult Show(Producer& producer, SlotHeader* slot,
-                                                           uint64_t wal_seq, uint64_t meta) {
-    const uint64_t position = producer.head_;
-    producer.SealSlot(slot, position, wal_seq, meta);
+    producer.SealSlot(slot, position, wal_seq, meta | seal << 32);
     producer.StoreHead(position + 1, producer.SlotAfter(slot));
     return PublishResult::kOk;
   }
@@ -115,7 +94,7 @@ struct Producer::Publishes {
 
   static PublishOne Resolve([[maybe_unused]] bool sealed) {
 #if defined(__x86_64__)
-    if (sealed && crc32c::Usable()) return Inline;
+    if (sealed && crc32c::Usable()) return Long;
 #endif
     return ByFunction;
   }
@@ -138,6 +117,11 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       epoch_(cold->epoch),
       reserved_(head - 1),
       cold_(std::move(cold)) {
+#if defined(__x86_64__)
+  if (seal_ != nullptr && HaveCrc32cInstruction()) {
+    short_seal_end_ = std::min<uint32_t>(payload_max_ + 1, seal_short::kBytesEnd);
+  }
+#endif
   cold_->room_end = head;
 }
 

@@ -26,9 +26,9 @@ OMBUS_CLMUL_TARGET __attribute__((noinline)) void StoreAllSums(BareLines lines, 
       const SlotHeader* ahead = lines.SlotAt(at + (kPrefetch ? kPrefetchAheadSlots : 0));
       const uint64_t meta = slot_access::PackMeta(1, size, 0);
       uint64_t crc;
-      if (size < crc32c::kShortBytesEnd) {
+      if (size < seal_short::kBytesEnd) {
         if (kPrefetch) PrefetchForWrite(ahead, size);
-        crc = crc32c::SealShort(at, meta, bytes, size);
+        crc = seal_short::Seal(at, meta, bytes, size);
         slot_access::CopyPayload(slot_access::Payload(slot), payload, size);
       } else {
         crc = crc32c::SealLongCopy(at, meta, bytes, size, slot,
@@ -59,8 +59,8 @@ OMBUS_CLMUL_TARGET __attribute__((noinline)) uint64_t CheckAllSums(BareLines lin
       }
       const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
       const uint64_t wal_seq = slot->wal_seq, own = meta & 0xFFFFFFFF;
-      const uint32_t crc = size < crc32c::kShortBytesEnd
-                               ? crc32c::SealShort(wal_seq, own, payload, size)
+      const uint32_t crc = size < seal_short::kBytesEnd
+                               ? seal_short::Seal(wal_seq, own, payload, size)
                                : crc32c::SealLong(wal_seq, own, payload, size, [] {});
       wrong += crc != slot_access::MetaCrc(meta);
       wrong += slot->seq.load(std::memory_order_relaxed) != at + 1;

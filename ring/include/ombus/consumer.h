@@ -181,6 +181,7 @@ class OMBUS_API Consumer {
   uint64_t LetGetAhead(uint64_t position, uint64_t ahead);
   void SetBound(uint64_t bound);
   void SetStop();
+  bool Sound(const SlotHeader* slot, uint64_t wal_seq, uint64_t meta) const;
   bool SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const;
   static SealCheck ResolveSealCheck();
   PollResult Classify(Record* record);
@@ -210,6 +211,7 @@ class OMBUS_API Consumer {
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;     // a payload as large as that needs a closer look
+  uint32_t short_seal_end_ = 0;     // a sealed payload as large as that is checked by a function
   size_t short_size_end_ = 0;       // the same, or is not all in the first line
   uint64_t fetch_end_ = 0;          // below it, the record fetch_ahead_slots_ ahead is published
   uint64_t fetch_ahead_bytes_ = 0;  // to that one's slot, but at the end of a lap

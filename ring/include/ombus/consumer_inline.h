@@ -4,6 +4,7 @@
 #define OMBUS_CONSUMER_INLINE_H_
 
 #include "ombus/consumer.h"
+#include "ombus/seal_short.h"
 #include "ombus/slot_access.h"
 
 namespace ombus {
@@ -44,13 +45,39 @@ inline void Consumer::Release() {
     AnswerUrge();
 }
 
+// Whether the record is sound: its length is possible, and if the stream is sealed its seal holds.
+// Also fetches the other lines of the record that is to be fetched: checking a payload waits for
+// them, where most readers do not. Short ones are checked here: a call costs a third of the check.
+inline __attribute__((always_inline)) bool Consumer::Sound(const SlotHeader* slot, uint64_t wal_seq,
+                                                           uint64_t meta) const {
+#if defined(__x86_64__)
+  const size_t size = slot_access::InOneRegister(slot_access::MetaLength(meta));
+  if (size < short_seal_end_) [[likely]] {
+    if (size > slot_access::kFirstLinePayloadBytes &&
+        static_cast<int64_t>(tail_ - fetch_end_) < 0) {
+      const auto* ahead = reinterpret_cast<const std::byte*>(slot) + fetch_ahead_bytes_;
+      __builtin_prefetch(ahead + slot_access::kCacheLineBytes);
+      if (size > slot_access::kFirstLinePayloadBytes + slot_access::kCacheLineBytes) [[unlikely]]
+        __builtin_prefetch(ahead + 2 * slot_access::kCacheLineBytes);
+    }
+    if (size >= seal_short::kBytesEnd) __builtin_unreachable();
+    const uint32_t seal =
+        seal_short::Seal(wal_seq, meta & 0xFFFFFFFF, slot_access::Payload(slot), size);
+    const bool holds = seal == slot_access::MetaCrc(meta);
+    slot_access::LoadFence();  // before the caller's look at its line [evict]
+    return holds;
+  }
+#endif
+  return SoundSlow(wal_seq, meta, slot_access::Payload(slot));
+}
+
 // Takes the record at tail_, whose seq was seen, if it is sound.
 inline __attribute__((always_inline)) bool Consumer::TakeFrom(const SlotHeader* slot,
                                                               uint64_t position, Record* record) {
   const uint64_t wal_seq = slot_access::LoadWord(&slot->wal_seq);
   const uint64_t meta = slot_access::LoadWord(slot_access::MetaWord(slot));
-  if (slot_access::MetaLength(meta) >= plain_size_end_) [[unlikely]] {
-    if (!SoundSlow(wal_seq, meta, slot_access::Payload(slot))) return false;
+  if (slot_access::Rarely(slot_access::MetaLength(meta) >= plain_size_end_)) {
+    if (!Sound(slot, wal_seq, meta)) return false;
   }
   // After the slot's words: while the line is ours, what was read has not been overwritten. [evict]
   if (line_->control.load(std::memory_order_relaxed) != live_) [[unlikely]]
@@ -107,7 +134,7 @@ inline __attribute__((always_inline)) PollResult Consumer::Classified(Record* re
   return result;
 }
 
-inline PollResult Consumer::Poll(Record* record) {
+inline __attribute__((always_inline)) PollResult Consumer::Poll(Record* record) {
   ReleaseWhenDue();
   if (!Take(record)) [[unlikely]]
     return PolledSlowly(record);

@@ -153,6 +153,7 @@ class OMBUS_API Producer {
   SlotHeader* SlotAfter(SlotHeader* slot) const;  // no lap ends between them
   void WriteSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, const void* payload,
                  uint16_t size, uint8_t type);
+  bool PublishSealed(uint64_t position, const Record& record);
   void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
   void StoreHead(uint64_t head, SlotHeader* slot);
 
@@ -197,6 +198,7 @@ class OMBUS_API Producer {
   uint64_t mask_ = 0;
   uint64_t slot_size_ = 0;
   uint32_t plain_size_end_ = 0;  // a payload as large as that is sealed, or too large
+  uint32_t short_seal_end_ = 0;  // a sealed payload as large as that is summed by a function
   size_t short_size_end_ = 0;    // the same, or is not all in the first line
   uint64_t prefetch_ahead_bytes_ = 0;
   RingHeader* header_ = nullptr;
