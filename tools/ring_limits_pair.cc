@@ -29,15 +29,14 @@ struct Setting {
   uint32_t batch = 1;  // records published at once; more than one are drained, else polled
   bool crc32c = false;
   bool in_place = false;  // batches are written where they stay
-  uint32_t capacity = DefaultCapacity(kDefaultSlotBytes);
-  uint32_t slot_size_min = kDefaultSlotBytes;
+  uint32_t capacity = kCapacityBySlotSize;
 
   uint64_t count() const { return options.shm_iters / kBatch * kBatch; }
+  // The smallest class of slots that holds the payload, as is advised.
   RingShape shape() const {
-    RingShape shape = {.capacity = capacity, .slot_size = slot_size_min};
-    const uint32_t needed = std::bit_ceil(uint32_t{size} + kSlotHeaderBytes);
-    if (needed > shape.slot_size) shape.slot_size = needed;
-    return shape;
+    const uint32_t slot_size = std::max(64u, std::bit_ceil(uint32_t{size} + kSlotHeaderBytes));
+    return {.capacity = capacity != kCapacityBySlotSize ? capacity : DefaultCapacity(slot_size),
+            .slot_size = slot_size};
   }
 };
 
@@ -310,12 +309,10 @@ Workload TwoProcesses(const Setting& s, Target target) {
 
 // What the ring's size gives: whether the caches of the two cores hold it.
 Workload RingSizes(const BenchOptions& options) {
-  constexpr uint32_t kSlotBytes = 128;
   Workload workload = {"two processes, the ring's size, 64 B", {"ns"}, {}};
   for (const uint32_t kibibytes : {4096, 512, 1024, 2048, 8192, 16'384, 65'536}) {
     Setting s = {options, 64};
-    s.capacity = (kibibytes << 10) / kSlotBytes;
-    s.slot_size_min = kSlotBytes;
+    s.capacity = (kibibytes << 10) / s.shape().slot_size;
     workload.contenders.push_back({"ombus, " + std::to_string(kibibytes) + " KiB",
                                    kibibytes == 4096 ? Role::kBaseline : Role::kOmbus,
                                    [s] { return Ombus(s); }});
