@@ -116,8 +116,9 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   short_size_end_ = std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1);
   epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);
-  line_->pid.store(0,
-                   std::memory_order_relaxed);  // it holds the producer back before it has joined
+  // It holds the producer back before it has joined: live_consumers(), should it run in between, is
+  // not to count it for its former owner's.
+  line_->pid.store(0, std::memory_order_relaxed);
   if (options.start == ConsumerStart::kEpochStart) {
     JoinAtEpochStart();
   } else {

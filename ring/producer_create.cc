@@ -171,6 +171,7 @@ Status DisplaceOwner(ShmObject& object) {
                                                   "; stop that one or use another name");
   }
   MarkReplaced(object, *geometry);
+  // Not a name that another took since this object was opened, which only a race brings about.
   if (object.OwnsName()) object.Unlink();
   return Status();
 }

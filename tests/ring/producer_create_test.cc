@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,6 +94,33 @@ TEST(ProducerCreateTest, WhoseObjectWasRemovedByAnotherMeanwhileBeginsAnew) {
   EXPECT_FALSE(before_lock);
   EXPECT_EQ((*producer)->head(), 0u);
   EXPECT_TRUE(Consumer::Open({.name = name.str()}).ok());
+}
+
+// The object that this process displaces has lost its name in the meantime.
+TEST(ProducerCreateTest, WhoTookADisplacedProducersNameMeanwhileKeepsIt) {
+  const RingTestName name;
+  auto displaced = Producer::Create({.name = name.str()});
+  ASSERT_TRUE(displaced.ok()) << displaced.status().message();
+  ChildProcess other([&](ChildProcess::Parent& parent) {
+    parent.Await();
+    auto producer = Producer::Create({.name = name.str()});
+    if (!producer.ok()) return 1;
+    parent.Tell();
+    parent.Await();
+    return 0;
+  });
+  before_lock = [&] {
+    EXPECT_EQ(shm_unlink(name.str().c_str()), 0);
+    other.Tell();
+    EXPECT_TRUE(other.Await());
+  };
+  const auto producer = Producer::Create({.name = name.str()});
+  EXPECT_FALSE(before_lock);
+  EXPECT_EQ(producer.status().code(), StatusCode::kAlreadyExists);
+  EXPECT_TRUE((*displaced)->superseded());
+  EXPECT_EQ(RawObject(name.str()).header().producer_pid.load(), static_cast<uint32_t>(other.pid()));
+  other.Tell();
+  EXPECT_EQ(other.Wait(), 0);
 }
 
 TEST(ProducerCreateTest, WithoutEntropyEpochsDifferAllTheSame) {

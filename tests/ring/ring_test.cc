@@ -162,29 +162,6 @@ TEST_F(RingTest, DrainHandsOutEveryRecordInPlace) {
   EXPECT_EQ(sent, 50u * 64);
 }
 
-TEST_F(RingTest, ReservedRoomBecomesARecordAtCommit) {
-  auto producer = MakeProducer({.capacity = 4});
-  auto consumer = MakeConsumer();
-  for (int i = 0; i < 4; ++i) {
-    void* room = producer->TryReserve();
-    ASSERT_NE(room, nullptr);
-    EXPECT_EQ(producer->TryReserve(), room);
-    std::memcpy(room, "in place", 8);
-    Record record;
-    EXPECT_EQ(consumer->Poll(&record), PollResult::kEmpty);
-    EXPECT_EQ(producer->Commit(i, 3, static_cast<uint16_t>(producer->payload_max() + 1)),
-              PublishResult::kTooLarge);
-    ASSERT_EQ(producer->Commit(i, 3, 8), PublishResult::kOk);
-    ASSERT_EQ(consumer->Poll(&record), PollResult::kRecord);
-    EXPECT_EQ(TextOf(record), "in place");
-  }
-  consumer->Release();
-  auto blocking = MakeConsumer();
-  for (int i = 0; i < 4; ++i) ASSERT_EQ(PublishText(*producer, 4, "x"), PublishResult::kOk);
-  EXPECT_EQ(producer->TryReserve(), nullptr);
-  EXPECT_EQ(producer->Commit(9, 3, 0), PublishResult::kNotReserved);
-}
-
 TEST_F(RingTest, GapsAreReportedWithWhatWasExpected) {
   auto producer = MakeProducer();
   auto consumer = MakeConsumer();
