@@ -32,7 +32,6 @@ namespace ombus::engine {
 inline constexpr uint64_t kHousekeepingNs = 100'000'000;  // statistics posted, events told
 inline constexpr uint64_t kWaitForRoomNs = 1'000'000;     // a socket with room ends it sooner
 inline constexpr uint64_t kUnwokenSleepNs = 1'000'000;    // where no descriptor wakes us
-inline constexpr uint64_t kLookAtNameEvery = 64;          // idle turns
 
 template <typename S>
 class RelayOn final : public Relay {
@@ -267,8 +266,7 @@ class RelayOn final : public Relay {
 
   Status Idle() {
     ++stats_.idle_turns;
-    // Finds out, too, that the stream was removed. Not always: it looks at the producer's head.
-    if (stats_.idle_turns % kLookAtNameEvery == 0 && feed_.consumer().Wait(0, 0)) return Status();
+    feed_.consumer().CheckName();
     const IdleStep step = idle_.OnIdle(now_ns_ - busy_ns_);
     if (RestAwake(step.action)) return Status();
     if (step.action == IdleAction::kSleepFor) return SleepInServer(step.sleep_ns);

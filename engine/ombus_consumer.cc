@@ -131,6 +131,10 @@ int ombus_consumer_wait(ombus_consumer* consumer, uint64_t timeout_ns, uint64_t 
   return consumer != nullptr && Of(consumer)->Wait(timeout_ns, spin_ns);
 }
 
+void ombus_consumer_check_name(ombus_consumer* consumer) noexcept {
+  if (consumer != nullptr) Of(consumer)->CheckName();
+}
+
 int ombus_consumer_wake_descriptor(ombus_consumer* consumer, ombus_error* error) noexcept {
   constexpr const char* kCall = "ombus_consumer_wake_descriptor";
   int descriptor = -1;

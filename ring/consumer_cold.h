@@ -28,12 +28,12 @@ struct Consumer::Cold {
   bool replaced = false;  // the change to another object has been reported
   bool orphaned = false;  // the name leads to another object, which this one says nothing of
   uint64_t name_looked_at_ns = 0;
+  uint32_t name_checks = 0;
   int wake_descriptor = -1;  // inotify
   int wake_watch = -1;       // in it
   bool wake_lent = false;    // it is another's, who closes it
 
-  // Whether the next poll is to report that. A system call every 100 ms at most: for sleepers, who
-  // would never wake.
+  // Whether the next poll is to report that. A system call every 100 ms at most.
   bool LooksOrphaned();
 
   ConsumerLine* line(uint32_t index) const { return &LineAt(object, geometry, index); }

@@ -1,5 +1,6 @@
 // Consumer's sleeping halves: Wait, on the futex in the header, and the descriptor for those who
-// wait for sockets too. See wake.h for why no wake-up is lost.
+// wait for sockets too. See wake.h for why no wake-up is lost. And what nothing in the object tells
+// whoever waits for it, asleep or not: that it has lost its name.
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ constexpr uint64_t kSliceNs = 10'000'000;
 constexpr uint64_t kSliceWithoutBarrierNs = 1'000'000;
 
 constexpr uint64_t kLookAtNameEveryNs = 100'000'000;
+constexpr uint32_t kReadClockEvery = 64;  // checks of the name
 
 }  // namespace
 
@@ -31,6 +33,10 @@ bool Consumer::Cold::LooksOrphaned() {
     orphaned = object.LostNameToAnother();
   }
   return orphaned && !replaced;
+}
+
+void Consumer::CheckName() {
+  if (++cold_->name_checks % kReadClockEvery == 0) (void)cold_->LooksOrphaned();
 }
 
 // Also by head: a published record whose slot is damaged is something to poll.

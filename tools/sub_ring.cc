@@ -11,7 +11,6 @@ namespace ombus::tools {
 namespace {
 
 constexpr size_t kBatch = 64;
-constexpr uint64_t kLookAtNameEvery = 64;  // empty polls
 constexpr uint64_t kWaitNs = 100'000'000;  // how soon a stop signal is noticed at the latest
 
 // Live to a stream that is there; from its first record on to one that was waited for.
@@ -88,9 +87,10 @@ class RingSubscription {
       seen_records_ = records;
       if (NowNs() - last_record_ns_ > options_.timeout_ns) return TimedOut();
     }
-    // Who never sleeps asks for nothing but whether the stream was removed.
-    if (!options_.busy || ++idle_polls_ % kLookAtNameEvery == 0) {
-      (void)consumer_->Wait(options_.busy ? 0 : kWaitNs);
+    if (options_.busy) {
+      consumer_->CheckName();
+    } else {
+      (void)consumer_->Wait(kWaitNs);
     }
     return true;
   }
@@ -146,7 +146,7 @@ class RingSubscription {
   RecordSink& sink_;
   Output& output_;
   std::unique_ptr<Consumer> consumer_;
-  uint64_t lost_ = 0, last_record_ns_, seen_records_ = 0, idle_polls_ = 0;
+  uint64_t lost_ = 0, last_record_ns_, seen_records_ = 0;
   bool finished_ = false, timed_out_ = false;
 };
 

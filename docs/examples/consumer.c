@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
       if (batch[i].flags & OMBUS_RECORD_GAP) ++gaps;
     }
     records += count;
+    if (end == OMBUS_POLL_EMPTY) ombus_consumer_check_name(consumer);
     if (end == OMBUS_POLL_EVICTED) {
       fprintf(stderr, "too slow: %" PRIu64 " records lost\n",
               ombus_consumer_lost_records(consumer));

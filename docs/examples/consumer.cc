@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
                         if ((record.flags & ombus::kRecordGap) != 0) ++gaps;
                       })
               .end;
+    if (end == ombus::PollResult::kEmpty) (*consumer)->CheckName();
     if (end == ombus::PollResult::kEvicted) {
       std::fprintf(stderr, "too slow: %llu records lost\n",
                    static_cast<unsigned long long>((*consumer)->lost_records()));

@@ -153,7 +153,10 @@ int om_bus_endpoint_open(OmBusEndpoint** out, const OmBusEndpointConfig* config)
   while (true) {
     const uint64_t last = endpoint->wal_seq();
     const PollResult result = consumer.Poll(&polled);
-    if (result == PollResult::kEmpty) return 0;
+    if (result == PollResult::kEmpty) {
+      consumer.CheckName();
+      return 0;
+    }
     if (ombus::IsRecord(result)) {
       // Not kept: the next poll says that the producer went on without us.
       if (!endpoint->Keep(polled, last, record)) continue;
@@ -198,7 +201,10 @@ int om_bus_endpoint_poll_batch(OmBusEndpoint* endpoint, OmBusRecord* records, si
     }
     const int code = endpoint->CodeOf(result);
     if (code == 0 && result == PollResult::kEpochChanged) continue;
-    if (count == 0) return code;
+    if (count == 0) {
+      if (result == PollResult::kEmpty) consumer.CheckName();
+      return code;
+    }
     endpoint->pending = code;
     consumer.HoldBack();  // or the next poll would take a record before it says that
     break;

@@ -1,6 +1,9 @@
-// What a poll of a stream costs that was destroyed, and how it finds out that the name has come
-// back.
+// What a poll costs that has nothing to say, of a stream that lives or was destroyed, and how it
+// finds out that the name leads to another.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <memory>
 
 #include "ombus/om_bus.h"
 #include "tests/net/syscall_count.h"
@@ -21,15 +24,31 @@ class EndedStreamTest : public testing::Test {
     EXPECT_EQ(om_bus_stream_create(&stream, &config), 0);
     return stream;
   }
-  // Of a stream that is then destroyed.
-  OmBusEndpoint* OpenEnded() {
-    OmBusStream* const stream = Make();
+  OmBusEndpoint* Open() {
     OmBusEndpointConfig config = {};
     config.stream_name = name_.str().c_str();
     OmBusEndpoint* endpoint = nullptr;
     EXPECT_EQ(om_bus_endpoint_open(&endpoint, &config), 0);
+    return endpoint;
+  }
+  // Of a stream that is then destroyed.
+  OmBusEndpoint* OpenEnded() {
+    OmBusStream* const stream = Make();
+    OmBusEndpoint* const endpoint = Open();
     om_bus_stream_destroy(stream);
     return endpoint;
+  }
+  // A process that has a stream, until it is told or killed.
+  std::unique_ptr<ChildProcess> StartOwner() {
+    auto owner = std::make_unique<ChildProcess>([this](ChildProcess::Parent& parent) {
+      OmBusStream* const stream = Make();
+      parent.Tell();
+      parent.Await();
+      om_bus_stream_destroy(stream);
+      return 0;
+    });
+    EXPECT_TRUE(owner->Await());
+    return owner;
   }
 
   RingTestName name_;
@@ -52,22 +71,64 @@ TEST_F(EndedStreamTest, APollAsksTheSystemSeldom) {
   EXPECT_LT(net::TotalOf((*phases)[1]), kPolls / 10);
 }
 
+TEST_F(EndedStreamTest, OfEmptyPollsOfAStreamThatLivesOneIn64AsksTheSystemAtMost) {
+  constexpr int kPolls = 64'000;
+  if (!net::CountSyscalls([] { return true; }).has_value()) GTEST_SKIP() << "ptrace is not allowed";
+  const auto phases = net::CountSyscalls([&] {
+    OmBusStream* const stream = Make();
+    OmBusEndpoint* const endpoint = Open();
+    bool empty = true;
+    net::NextPhase();
+    for (int i = 0; i < kPolls / 2; ++i) {
+      empty &= om_bus_endpoint_poll(endpoint, &record_) == 0;
+      empty &= om_bus_endpoint_poll_batch(endpoint, &record_, 1) == 0;
+    }
+    net::NextPhase();
+    om_bus_endpoint_close(endpoint);
+    om_bus_stream_destroy(stream);
+    return empty;
+  });
+  ASSERT_TRUE(phases.has_value());
+  EXPECT_LE(net::TotalOf((*phases)[1]), 2 * kPolls / 64) << "the clock may be one, too";
+}
+
 TEST_F(EndedStreamTest, TheNextPollTellsOfANewStreamOfAnotherProcess) {
   OmBusEndpoint* const endpoint = OpenEnded();
   ASSERT_EQ(om_bus_endpoint_poll(endpoint, &record_), 0);
-  ChildProcess child([&](ChildProcess::Parent& parent) {
-    OmBusStream* const stream = Make();
-    parent.Tell();
-    parent.Await();
-    om_bus_stream_destroy(stream);
-    return 0;
-  });
-  ASSERT_TRUE(child.Await());
+  const auto owner = StartOwner();
   EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record_), OM_ERR_BUS_EPOCH_CHANGED);
-  child.Tell();
-  EXPECT_EQ(child.Wait(), 0);
+  owner->Tell();
+  EXPECT_EQ(owner->Wait(), 0);
   EXPECT_EQ(om_bus_endpoint_poll(endpoint, &record_), OM_ERR_BUS_EPOCH_CHANGED);  // for good
   om_bus_endpoint_close(endpoint);
+}
+
+// By `rm`, or by systemd's RemoveIPC: nothing in the object tells of that, nor of its successor.
+TEST_F(EndedStreamTest, PollsTellThatTheObjectWasRemovedAndAnotherHasItsName) {
+  constexpr int kPollsMax = 1'000'000'000;  // it looks every 100 ms
+  for (const bool batch : {false, true}) {
+    const auto poll = [&](OmBusEndpoint* endpoint) {
+      return batch ? om_bus_endpoint_poll_batch(endpoint, &record_, 1)
+                   : om_bus_endpoint_poll(endpoint, &record_);
+    };
+    const auto first = StartOwner();
+    OmBusEndpoint* const endpoint = Open();
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(poll(endpoint), 0);  // and it has looked
+    first->Kill();
+    ASSERT_EQ(shm_unlink(name_.str().c_str()), 0);
+    EXPECT_EQ(poll(endpoint), 0);
+    const auto second = StartOwner();
+    int code = 0;
+    for (int i = 0; i < kPollsMax && code == 0; ++i) code = poll(endpoint);
+    EXPECT_EQ(code, OM_ERR_BUS_EPOCH_CHANGED);
+    EXPECT_EQ(poll(endpoint), OM_ERR_BUS_EPOCH_CHANGED) << "for good";
+    om_bus_endpoint_close(endpoint);
+    OmBusEndpoint* const anew = Open();
+    EXPECT_EQ(poll(anew), 0);
+    om_bus_endpoint_close(anew);
+    second->Tell();
+    EXPECT_EQ(second->Wait(), 0);
+  }
 }
 
 }  // namespace

@@ -97,6 +97,7 @@ static void calls_without_a_consumer_or_a_place_are_refused(void) {
   CHECK_EQ(ombus_consumer_lost_records(NULL), 0);
   CHECK_EQ(ombus_consumer_payload_max(NULL), 0);
   ombus_consumer_disarm_wake(NULL);
+  ombus_consumer_check_name(NULL);
   ombus_consumer_release(NULL);
   ombus_consumer_close(NULL);
 
@@ -303,6 +304,25 @@ static void a_stream_that_ends_or_is_replaced_is_told_after_its_last_record(void
   ombus_consumer_close(consumer);
 }
 
+static void a_consumer_that_only_polls_finds_out_that_its_object_was_removed(void) {
+  const ombus_producer_options options = producer_options();
+  ombus_producer* first = new_producer(&options);
+  ombus_consumer* consumer = new_consumer();
+  CHECK_EQ(shm_unlink(test_stream()), 0);
+  ombus_producer* second = new_producer(&options);
+  ombus_record record;
+  ombus_poll_result result = OMBUS_POLL_EMPTY;
+  for (int polls = 0; polls <= 64 && result == OMBUS_POLL_EMPTY; ++polls) {
+    result = ombus_consumer_poll(consumer, &record);
+    ombus_consumer_check_name(consumer);
+  }
+  CHECK_EQ(result, OMBUS_POLL_EPOCH_CHANGED);
+  CHECK_EQ(ombus_consumer_replaced(consumer), 1);
+  ombus_consumer_close(consumer);
+  ombus_producer_close(first);
+  ombus_producer_close(second);
+}
+
 static void* publish_hundred(void* producer) {
   for (uint64_t seq = 1; seq <= 100; ++seq) {
     const ombus_record record = record_of(&seq);
@@ -376,6 +396,7 @@ int main(void) {
   RUN(an_evicted_consumer_learns_it_from_its_view_and_its_next_poll);
   RUN(a_damaged_record_is_skipped_and_told);
   RUN(a_stream_that_ends_or_is_replaced_is_told_after_its_last_record);
+  RUN(a_consumer_that_only_polls_finds_out_that_its_object_was_removed);
   RUN(a_sleeping_consumer_is_woken);
   RUN(a_consumer_sleeps_on_a_descriptor_among_others);
   return end_of_tests();

@@ -396,18 +396,24 @@ TEST_F(RingProcessTest, ASleeperInPollIsWokenThroughItsDescriptor) {
 }
 
 // Nothing in the object says so: it was removed, and its producer may be dead.
-TEST_F(RingProcessTest, ASleeperIsToldThatItsNameLeadsToAnotherObject) {
-  for (const bool by_descriptor : {false, true}) {
+TEST_F(RingProcessTest, WhoHasNothingToPollIsToldThatTheNameLeadsToAnotherObject) {
+  enum class Idle { kWait, kDescriptor, kCheckName };
+  for (const Idle idle : {Idle::kWait, Idle::kDescriptor, Idle::kCheckName}) {
     auto first = MakeProducer();
     auto consumer = MakeConsumer();
     ASSERT_EQ(shm_unlink(name_.str().c_str()), 0);
     auto second = MakeProducer();
     ASSERT_EQ(second->TryPublish({.wal_seq = 7}), PublishResult::kOk);
-    if (by_descriptor) {
-      ASSERT_TRUE(consumer->WakeDescriptor().ok());
-      EXPECT_FALSE(consumer->ArmWake());
-    } else {
-      EXPECT_TRUE(consumer->Wait(kPatienceNs));
+    switch (idle) {
+      case Idle::kWait:
+        EXPECT_TRUE(consumer->Wait(kPatienceNs));
+        break;
+      case Idle::kDescriptor:
+        ASSERT_TRUE(consumer->WakeDescriptor().ok());
+        EXPECT_FALSE(consumer->ArmWake());
+        break;
+      case Idle::kCheckName:
+        for (int i = 0; i < 64; ++i) consumer->CheckName();
     }
     ASSERT_EQ(first->TryPublish({.wal_seq = 1}), PublishResult::kOk);
     Record record;

@@ -101,11 +101,15 @@ OMBUS_API void ombus_consumer_release(ombus_consumer* consumer) OMBUS_NOEXCEPT;
 
 // Spins for spin_ns (20000 is a good value), then sleeps until the producer publishes or
 // timeout_ns is over. 1: there is something to poll. Costs the producer nothing while nobody
-// sleeps. Looks every 100 ms whether the name leads to another object, since somebody removed this
-// one: the next poll that finds no record is EPOCH_CHANGED. Who only ever polls calls it with 0 now
-// and then while nothing comes.
+// sleeps. Does what ombus_consumer_check_name does.
 OMBUS_API int ombus_consumer_wait(ombus_consumer* consumer, uint64_t timeout_ns,
                                   uint64_t spin_ns) OMBUS_NOEXCEPT;
+
+// For who only ever polls, after each poll that found nothing; wait and arm_wake do it themselves.
+// Looks whether the name leads to another object, since somebody removed this one: the next poll
+// that finds no record is EPOCH_CHANGED. One call in 64 reads the clock, and makes a system call if
+// the last was 100 ms ago; the others count.
+OMBUS_API void ombus_consumer_check_name(ombus_consumer* consumer) OMBUS_NOEXCEPT;
 
 // Sleeping together with sockets, in poll or epoll: a descriptor that becomes readable when the
 // producer publishes while armed. It belongs to the consumer; do not read or close it. -1 on error.
