@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -20,6 +21,12 @@ namespace ombus {
 namespace {
 
 long Membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
+
+// Beyond this limit a write would raise SIGXFSZ, which by default kills the host program.
+bool FileSizeLimitAllows(uint64_t bytes) {
+  struct rlimit limit = {};
+  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes;
+}
 
 }  // namespace
 
@@ -57,7 +64,8 @@ void WakeSleepers(RingHeader& header, int fd) {
     // A store through the mapping raises no IN_MODIFY, a write through the file does.
     // A hugetlbfs takes no writes, but new times, which raise IN_ATTRIB. If both are refused,
     // sleepers wake by their own timeout.
-    if (pwrite(fd, &word, sizeof word, offsetof(RingHeader, wake_touch)) < 0) {
+    constexpr size_t kAt = offsetof(RingHeader, wake_touch);
+    if (!FileSizeLimitAllows(kAt + sizeof word) || pwrite(fd, &word, sizeof word, kAt) < 0) {
       (void)futimens(fd, nullptr);
     }
   }
