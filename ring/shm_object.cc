@@ -133,6 +133,10 @@ Result<ShmObject> ShmObject::Open(const std::string& name, Access access) {
 }
 
 Result<ShmObject> ShmObject::OpenOrCreate(const std::string& name, uint32_t permissions) {
+  // What is there without O_CREAT: with it the kernel refuses, in a folder as /dev/shm, what
+  // belongs to another user (fs.protected_regular), whatever its mode.
+  Result<ShmObject> found = OpenWith(name, Access::kReadWrite, O_RDWR, 0);
+  if (found.ok() || found.status().code() != StatusCode::kNotFound) return found;
   return OpenWith(name, Access::kReadWrite, O_RDWR | O_CREAT, static_cast<mode_t>(permissions));
 }
 

@@ -1,6 +1,6 @@
 // Producer::Create against another that comes in the same instant. The calls that decide are
 // intercepted: this program's own fcntl runs a test's function before the lock is asked for. Its
-// getrandom refuses when told to, and its clock stands still.
+// getrandom and shm_open refuse when told to, and its clock stands still.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/auxv.h>
@@ -26,6 +26,7 @@ namespace {
 std::function<void()> before_lock;  // runs once
 bool refuse_random = false;
 int randoms_refused = 0;
+bool refuse_creation = false;
 bool clock_stands = false;
 
 int Fcntl(int fd, int command, void* argument) {
@@ -41,6 +42,17 @@ int InterceptedFcntl(int fd, int command, void* argument) __asm__("fcntl");
 int InterceptedFcntl64(int fd, int command, void* argument) __asm__("fcntl64");
 int InterceptedFcntl(int fd, int command, void* argument) { return Fcntl(fd, command, argument); }
 int InterceptedFcntl64(int fd, int command, void* argument) { return Fcntl(fd, command, argument); }
+
+int InterceptedShmOpen(const char* name, int flags, mode_t mode) __asm__("shm_open");
+int InterceptedShmOpen(const char* name, int flags, mode_t mode) {
+  if (refuse_creation && (flags & O_CREAT) != 0) {
+    errno = EACCES;
+    return -1;
+  }
+  const std::string path = std::string("/dev/shm") + name;
+  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path.c_str(),
+                                  flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, mode));
+}
 
 ssize_t InterceptedGetrandom(void* buffer, size_t bytes, unsigned flags) __asm__("getrandom");
 ssize_t InterceptedGetrandom(void* buffer, size_t bytes, unsigned flags) {
@@ -121,6 +133,18 @@ TEST(ProducerCreateTest, WhoTookADisplacedProducersNameMeanwhileKeepsIt) {
   EXPECT_EQ(RawObject(name.str()).header().producer_pid.load(), static_cast<uint32_t>(other.pid()));
   other.Tell();
   EXPECT_EQ(other.Wait(), 0);
+}
+
+// As the kernel does it to another user's object in a folder that all may write
+// (fs.protected_regular), although its mode allows to open it.
+TEST(ProducerCreateTest, WhereAnothersObjectIsRefusedToWhoMightCreateItItIsTakenOver) {
+  const RingTestName name;
+  LiveAndEnd(name.str(), false);
+  refuse_creation = true;
+  auto producer = Producer::Create({.name = name.str()});
+  refuse_creation = false;
+  ASSERT_TRUE(producer.ok()) << producer.status().message();
+  EXPECT_EQ((*producer)->head(), 5u);
 }
 
 TEST(ProducerCreateTest, WithoutEntropyEpochsDifferAllTheSame) {
