@@ -39,6 +39,14 @@ std::string Of(uint64_t got, uint64_t wanted) {
   return std::to_string(got) + " of " + std::to_string(wanted) + " bytes";
 }
 
+// Empty: something else is the cause. The calls themselves give neither for what we ask of them,
+// but for mlock where the limit is 0.
+std::string WhyForbidden(int error) {
+  if (error != EPERM && error != EACCES && error != ENOSYS) return {};
+  return ErrnoName(error) +
+         "; this kernel or sandbox does not allow the call (a container's seccomp profile, say)";
+}
+
 // Empty: it went well.
 std::string WhyNotHuge(std::byte* memory, uint64_t bytes) {
   const uint64_t whole = bytes / kHugePageBytes * kHugePageBytes;
@@ -49,6 +57,9 @@ std::string WhyNotHuge(std::byte* memory, uint64_t bytes) {
   while (madvise(memory, whole, MADV_COLLAPSE) != 0) {
     if (errno == EAGAIN && --tries > 0) continue;
     const int error = errno;
+    if (const std::string forbidden = WhyForbidden(error); !forbidden.empty()) {
+      return "madvise(MADV_COLLAPSE): " + forbidden;
+    }
     if (error == EINVAL) {
       return "madvise(MADV_COLLAPSE): EINVAL; needs Linux 6.1 and transparent huge pages, or mount "
              "-o remount,huge=within_size /dev/shm (shmem_enabled is \"" +
@@ -66,6 +77,11 @@ std::string WhyNotLocked(std::byte* memory, uint64_t bytes) {
   const int error = errno;
   struct rlimit limit = {};
   (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+  if (error != EPERM || limit.rlim_cur != 0) {
+    if (const std::string forbidden = WhyForbidden(error); !forbidden.empty()) {
+      return "mlock: " + forbidden;
+    }
+  }
   return "mlock: " + ErrnoName(error) + "; the limit is " + std::to_string(limit.rlim_cur) +
          " bytes for all that this process locks: raise it (ulimit -l, LimitMEMLOCK=) or grant "
          "CAP_IPC_LOCK";
@@ -81,19 +97,28 @@ std::string WhyNotBound(std::byte* memory, uint64_t bytes, int node) {
     return {};
   }
   const int error = errno;
+  if (const std::string forbidden = WhyForbidden(error); !forbidden.empty()) {
+    return "mbind: " + forbidden;
+  }
   return "mbind: " + ErrnoName(error) + "; this process may use the nodes " +
          ReadWord("/sys/devices/system/node/has_memory") + " at most (numactl --hardware)";
 }
 
-// The node that holds all of some pages, evenly spread; -1 if there are several or none is known.
-int NodeOf(std::byte* memory, uint64_t bytes) {
+// The node that holds all of some pages, evenly spread; -1 if there are several or none is known,
+// and then *refused may say why.
+int NodeOf(std::byte* memory, uint64_t bytes, std::string* refused) {
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const uint64_t pages = (bytes + page - 1) / page;
   const size_t count = static_cast<size_t>(std::min<uint64_t>(pages, kPagesLookedAt));
   std::array<void*, kPagesLookedAt> addresses;
   std::array<int, kPagesLookedAt> nodes;
   for (size_t i = 0; i < count; ++i) addresses[i] = memory + i * pages / count * page;
-  if (syscall(SYS_move_pages, 0, count, addresses.data(), nullptr, nodes.data(), 0) != 0) return -1;
+  if (syscall(SYS_move_pages, 0, count, addresses.data(), nullptr, nodes.data(), 0) != 0) {
+    const int error = errno;
+    const std::string forbidden = WhyForbidden(error);
+    *refused = "move_pages: " + (forbidden.empty() ? ErrnoName(error) : forbidden);
+    return -1;
+  }
   for (size_t i = 0; i < count; ++i) {
     if (nodes[i] < 0 || nodes[i] != nodes[0]) return -1;
   }
@@ -168,6 +193,8 @@ void AddWarnings(const MemoryOptions& options, uint64_t bytes, const MemoryRefus
   }
   if (options.numa_node >= 0 && !refusals.bind.empty()) {
     Warn("numa node", refusals.bind, report);
+  } else if (options.numa_node >= 0 && report->numa_node < 0 && !refusals.look.empty()) {
+    Warn("numa node", "where the pages are is not known; " + refusals.look, report);
   } else if (options.numa_node >= 0 && report->numa_node != options.numa_node) {
     Warn("numa node",
          "pages are on node " + std::to_string(report->numa_node) + " (-1: several), not on " +
@@ -198,7 +225,7 @@ MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOpt
     report.mapped_bytes = bytes;
     Warn("memory", "/proc/self/smaps cannot be read, so what was got is not known", &report);
   }
-  report.numa_node = NodeOf(memory, bytes);
+  report.numa_node = NodeOf(memory, bytes, &refusals.look);
   AddWarnings(options, bytes, refusals, &report);
   return report;
 }

@@ -24,6 +24,7 @@ MemoryReport TuneMemory(const ShmObject& object, uint64_t bytes, const MemoryOpt
 // Why the kernel refused, in words with a cure; empty: it did not, or was not asked.
 struct MemoryRefusals {
   std::string huge, lock, bind;
+  std::string look;  // at the node that the pages are on
 };
 
 // Tells in *report of each thing asked for that its figures, read back, do not show, with the

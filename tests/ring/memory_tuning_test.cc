@@ -3,12 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <sstream>
+#include <string>
 
 #include "tests/ring/child_process.h"
 #include "tests/ring/ring_fixture.h"
+#include "tests/system_call_filter.h"
 
 namespace ombus {
 namespace {
@@ -77,7 +81,7 @@ TEST(MemoryWarnings, HaveACauseAlsoWhereNoCallWasRefused) {
 TEST(MemoryWarnings, GiveTheKernelsReasonWhereItGaveOne) {
   MemoryReport report;
   AddWarnings({.huge_pages = true, .lock = true, .numa_node = 1}, kRingBytes,
-              {.huge = "one", .lock = "two", .bind = "three"}, &report);
+              {.huge = "one", .lock = "two", .bind = "three", .look = "four"}, &report);
   EXPECT_THAT(report.warnings, ElementsAre("huge pages: 0 of 4198912 bytes; one",
                                            "lock: 0 of 4198912 bytes; two", "numa node: three"));
 }
@@ -168,6 +172,60 @@ TEST_F(RingMemory, BeyondTheLimitOfLockingIsAWarningThatNamesTheLimit) {
   const int code = child.Wait();
   if (code == 77) GTEST_SKIP() << "root cannot give up its rights here";
   EXPECT_EQ(code, 0);
+}
+
+// A seccomp profile forbids a call; neither the limit nor the memory nor the node is to blame.
+struct Forbidden {
+  const char* name;
+  uint32_t call;
+  MemoryOptions asked;
+};
+void PrintTo(const Forbidden& forbidden, std::ostream* out) { *out << forbidden.name; }
+
+constexpr Forbidden kForbidden[] = {
+    {"madvise", SYS_madvise, {.huge_pages = true}},
+    {"mlock", SYS_mlock, {.lock = true}},
+    {"mbind", SYS_mbind, {.numa_node = 0}},
+    {"move_pages", SYS_move_pages, {.numa_node = 0}},
+};
+
+bool Forbid(uint32_t call, uint32_t error) {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  return FilterSystemCalls(filter);
+}
+
+class ForbiddenMemory : public RingFixture, public testing::WithParamInterface<Forbidden> {};
+INSTANTIATE_TEST_SUITE_P(Calls, ForbiddenMemory, testing::ValuesIn(kForbidden),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST_P(ForbiddenMemory, IsAWarningThatSaysSo) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers need madvise, and make mlock do nothing";
+#endif
+  for (const uint32_t error : {EPERM, ENOSYS}) {
+    ChildProcess child([&](ChildProcess::Parent&) {
+      if (!Forbid(GetParam().call, error)) return 77;
+      ProducerOptions options = kFourMiB;
+      options.name = name_.str();
+      options.memory = GetParam().asked;
+      auto producer = Producer::Create(options);
+      if (!producer.ok()) return 1;
+      const std::vector<std::string>& warnings = (*producer)->memory().warnings;
+      if (warnings.size() != 1) return 2;
+      for (const char* part : {GetParam().name, error == EPERM ? "EPERM" : "ENOSYS", "sandbox"}) {
+        if (warnings[0].find(part) == std::string::npos) return 3;
+      }
+      return 0;
+    });
+    const int code = child.Wait();
+    if (code == 77) GTEST_SKIP() << "no filter is allowed here";
+    EXPECT_EQ(code, 0) << error;
+  }
 }
 
 TEST_F(RingMemory, IsBoundToANodeAndReadBack) {
