@@ -1,16 +1,15 @@
 #include "ombus/slot_advice.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "ring/geometry.h"
+#include "ring/replace_file.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -116,22 +115,7 @@ Status PayloadHistogram::Save(const std::string& path) const {
   for (const auto& [size, count] : counts_) {
     text += std::to_string(size) + " " + std::to_string(count) + "\n";
   }
-  const std::string temporary = path + "." + std::to_string(getpid()) + ".tmp";
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) return SystemError("open", temporary, errno, "give a path in a folder of yours");
-  size_t done = 0;
-  int error = 0;
-  while (done < text.size() && error == 0) {
-    const ssize_t wrote = write(fd, text.data() + done, text.size() - done);
-    if (wrote >= 0) done += static_cast<size_t>(wrote);
-    if (wrote < 0 && errno != EINTR) error = errno;
-  }
-  if (error == 0 && fsync(fd) != 0) error = errno;
-  close(fd);
-  if (error == 0 && rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error == 0) return {};
-  unlink(temporary.c_str());
-  return SystemError("write", path, error, "free some disk space, or give another path");
+  return ReplaceFile(path, std::as_bytes(std::span(text)));
 }
 
 Result<PayloadHistogram> PayloadHistogram::Load(const std::string& path) {

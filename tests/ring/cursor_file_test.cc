@@ -13,13 +13,16 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/ring/child_process.h"
 
 namespace {
-std::vector<std::string> calls;  // that decide what is on the disk after a crash
+std::vector<std::string> calls;       // that decide what is on the disk after a crash
+std::function<void()> before_rename;  // runs once
 }  // namespace
 
 // What a crash of the machine would leave cannot be tried; in which order it was asked for can.
@@ -35,6 +38,7 @@ int InterceptedFsync(int fd) {
 int InterceptedRename(const char* from, const char* to) __asm__("rename");
 int InterceptedRename(const char* from, const char* to) {
   calls.push_back("rename");
+  if (before_rename) std::exchange(before_rename, nullptr)();
   return static_cast<int>(syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0));
 }
 }
@@ -189,7 +193,20 @@ TEST_F(CursorFileTest, AStaleTemporaryIsNoObstacleNorIsALinkInItsPlaceFollowed) 
   ASSERT_TRUE(SaveCursorFile(path_, 5).ok());
   ExpectLoads(5);
   EXPECT_EQ(Read(victim), "precious");
-  EXPECT_EQ(Files(), 2u);
+  EXPECT_EQ(Files(), 3u);  // who made it may be at it
+}
+
+// As in two containers that share a folder, where each is process 1: one is in the midst of a save
+// when the other begins its own.
+TEST_F(CursorFileTest, ASaveByAnotherOfTheSameNumberLeavesAWholeCursorAndItsOwn) {
+  ASSERT_TRUE(SaveCursorFile(path_, 1).ok());
+  bool other_saved = false;
+  before_rename = [&] { other_saved = SaveCursorFile(path_, 2).ok(); };
+  const Status saved = SaveCursorFile(path_, 3);
+  EXPECT_TRUE(other_saved);
+  EXPECT_TRUE(saved.ok()) << saved.message();
+  ExpectLoads(3);
+  EXPECT_EQ(Files(), 1u);
 }
 
 TEST_F(CursorFileTest, PermissionsOfTheOldFileAreHandedOn) {

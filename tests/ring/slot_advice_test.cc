@@ -101,6 +101,26 @@ TEST(PayloadHistogram, TellsTheLineThatItCannotRead) {
   EXPECT_FALSE(PayloadHistogram().Save("/nowhere/at/all").ok());
 }
 
+// Renaming over it would make a file of a device: of /dev/null for all of the host, where root
+// asks.
+TEST(PayloadHistogram, IsNotSavedOverWhatIsNoFileAndALinkStays) {
+  PayloadHistogram sizes;
+  sizes.Record(8, 5);
+  const std::string pipe = TemporaryPath("pipe"), link = TemporaryPath("link"),
+                    file = TemporaryPath("file");
+  struct stat info = {};
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_FALSE(sizes.Save(pipe).ok());
+  ASSERT_EQ(lstat(pipe.c_str(), &info), 0);
+  EXPECT_TRUE(S_ISFIFO(info.st_mode));
+  ASSERT_EQ(symlink(file.c_str(), link.c_str()), 0);
+  EXPECT_TRUE(sizes.Save(link).ok());
+  ASSERT_EQ(lstat(link.c_str(), &info), 0);
+  EXPECT_TRUE(S_ISLNK(info.st_mode));
+  EXPECT_TRUE(PayloadHistogram::Load(file).ok());
+  for (const std::string& path : {pipe, link, file}) unlink(path.c_str());
+}
+
 class SizesInTheRing : public RingFixture {};
 
 TEST_F(SizesInTheRing, AreReadFromOutside) {

@@ -6,7 +6,8 @@
 //
 // Written beside the old one and renamed over it: whatever happens in between, a crash, a kill, a
 // full disk, the file holds the old cursor or the new one, whole. The temporary file is named
-// PATH.tmp.PID.TID; a crash can leave one behind, which may be removed.
+// PATH.tmp.PID.TID, with the time behind that where such a file is there; a crash can leave one
+// behind, which may be removed.
 //
 // Threads: any; two that save to one path at once leave either's cursor. Not for the hot path: a
 // save waits for the disk (two fsync calls).

@@ -33,8 +33,9 @@ class OMBUS_API PayloadHistogram {
   uint32_t Percentile(double percent) const;
   const std::map<uint32_t, uint64_t>& counts() const { return counts_; }  // by size
 
-  // A file of lines "SIZE COUNT", or "SIZE" for a count of 1; # begins a comment. Saved by way of a
-  // temporary file beside it, so that a crash leaves the old one or the new one.
+  // A file of lines "SIZE COUNT", or "SIZE" for a count of 1; # begins a comment. Saved as a
+  // cursor file is: a crash leaves the old one or the new one, a symbolic link stays, and what is
+  // no regular file is left alone.
   Status Save(const std::string& path) const;
   static Result<PayloadHistogram> Load(const std::string& path);
 

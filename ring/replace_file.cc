@@ -1,0 +1,127 @@
+#include "ring/replace_file.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "ring/clock.h"
+#include "ring/descriptor.h"
+#include "ring/system_error.h"
+
+namespace ombus {
+namespace {
+
+constexpr int kLinksMax = 40;  // as the kernel follows
+constexpr int kNamesTried = 8;
+constexpr mode_t kNewFileMode = 0644;
+
+constexpr const char* kDiskRemedy = "free some room on that file system; the old file is kept";
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Where the file itself lies: renaming over a link would replace the link.
+Result<std::string> FollowLinks(std::string path) {
+  for (int links = 0; links < kLinksMax; ++links) {
+    char target[PATH_MAX];
+    const ssize_t length = readlink(path.c_str(), target, sizeof target);
+    if (length < 0 && (errno == EINVAL || errno == ENOENT)) return path;  // no link
+    if (length < 0) return SystemError("readlink", path, errno);
+    std::string next(target, static_cast<size_t>(length));
+    if (!next.starts_with("/")) next.insert(0, FolderOf(path).append("/"));
+    path = std::move(next);
+  }
+  return SystemError("readlink", path, ELOOP, "its symbolic links go in a circle");
+}
+
+// Sets *path. One that is there already is another's, who may be at it: a process of the same
+// number in another container, or one that died. It is left alone.
+Result<int> OpenTemporary(const std::string& target, std::string* path) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  const std::string ours =
+      target + ".tmp." + std::to_string(getpid()) + "." + std::to_string(gettid());
+  *path = ours;
+  for (int attempt = 0; attempt < kNamesTried; ++attempt) {
+    const int fd = open(path->c_str(), kFlags, kNewFileMode);
+    if (fd >= 0) return fd;
+    if (errno != EEXIST) break;
+    *path = ours + "." + std::to_string(NowNs());
+  }
+  return SystemError("open", *path, errno,
+                     "the folder must exist and be writable, its disk not be full, and the name "
+                     "not be too long");
+}
+
+Status WriteWhole(int fd, const std::string& path, std::span<const std::byte> bytes) {
+  // Beyond this limit the kernel would send SIGXFSZ, which by default kills the host program.
+  struct rlimit limit = {};
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes.size()) {
+    return SystemError("write", path, EFBIG, "raise the file size limit (ulimit -f)");
+  }
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError("write", path, errno, kDiskRemedy);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  if (fsync(fd) != 0) return SystemError("fsync", path, errno, kDiskRemedy);
+  return Status();
+}
+
+// Who could read and write the old file can the new one, as far as we may arrange it.
+Status HandOnPermissions(int fd, const std::string& path) {
+  struct stat old = {};
+  if (lstat(path.c_str(), &old) != 0) {
+    return errno == ENOENT ? Status() : SystemError("lstat", path, errno);
+  }
+  if (!S_ISREG(old.st_mode)) {
+    return SystemError("rename", path, EINVAL, "what is there is no regular file: remove it");
+  }
+  if (fchown(fd, old.st_uid, old.st_gid) != 0) (void)fchown(fd, static_cast<uid_t>(-1), old.st_gid);
+  if (fchmod(fd, old.st_mode & 07777) != 0) return SystemError("fchmod", path, errno);
+  return Status();
+}
+
+// The bytes into what is open under a temporary name, and that over the path.
+Status WriteAndRename(int folder, Descriptor& fd, const std::string& temporary,
+                      const std::string& path, std::span<const std::byte> bytes) {
+  if (Status status = WriteWhole(fd.get(), temporary, bytes); !status.ok()) return status;
+  if (Status status = HandOnPermissions(fd.get(), path); !status.ok()) return status;
+  if (fd.Close() != 0) return SystemError("close", temporary, errno, kDiskRemedy);
+  if (rename(temporary.c_str(), path.c_str()) != 0) {
+    return SystemError("rename", path, errno, "somebody removed what was written, or its folder");
+  }
+  // Some file systems cannot, and need not.
+  if (fsync(folder) != 0 && errno != EINVAL) {
+    return SystemError("fsync folder of", path, errno);
+  }
+  return Status();
+}
+
+}  // namespace
+
+Status ReplaceFile(const std::string& path, std::span<const std::byte> bytes) {
+  const Result<std::string> target = FollowLinks(path);
+  if (!target.ok()) return target.status();
+  // What cannot be made to last is an error before anything is changed.
+  const Descriptor folder(open(FolderOf(*target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.ok()) {
+    return SystemError("open folder of", *target, errno, "the folder must exist and be readable");
+  }
+  std::string temporary;
+  const Result<int> opened = OpenTemporary(*target, &temporary);
+  if (!opened.ok()) return opened.status();
+  Descriptor fd(*opened);
+  Status status = WriteAndRename(folder.get(), fd, temporary, *target, bytes);
+  if (!status.ok()) (void)unlink(temporary.c_str());
+  return status;
+}
+
+}  // namespace ombus
