@@ -13,7 +13,10 @@ Result<Geometry> MapRing(ShmObject& object) {
   uint32_t magic = 0;
   (void)!pread(object.fd(), &magic, sizeof magic, 0);
   if (object.file_bytes() == 0 || (magic == 0 && object.BeingCreated())) {
-    return Status(StatusCode::kUnavailable, prefix + "being created; try again in a moment");
+    return Status(StatusCode::kUnavailable,
+                  prefix +
+                      "being created, or who did that was killed; try again in a moment, "
+                      "or start its producer");
   }
   // Its creator may have given it its size since it was opened.
   if (Status status = object.ReadSize(); !status.ok()) return status;

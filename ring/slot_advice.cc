@@ -21,10 +21,9 @@ constexpr size_t kFileBytesMax = 16 << 20;  // a million lines; more is no histo
 using File = std::unique_ptr<FILE, int (*)(FILE*)>;
 
 Result<std::string> ReadAll(const std::string& path) {
+  constexpr const char* kRemedy = "name a file of payload sizes that can be read";
   const File file(std::fopen(path.c_str(), "re"), std::fclose);
-  if (file == nullptr) {
-    return SystemError("open", path, errno, "name a file of payload sizes that can be read");
-  }
+  if (file == nullptr) return SystemError("open", path, errno, kRemedy);
   std::string text;
   char chunk[65536];
   size_t got;
@@ -35,7 +34,7 @@ Result<std::string> ReadAll(const std::string& path) {
                     "payload sizes \"" + path + "\": more than 16 MiB; give SIZE COUNT lines");
     }
   }
-  if (std::ferror(file.get()) != 0) return SystemError("read", path, errno);
+  if (std::ferror(file.get()) != 0) return SystemError("read", path, errno, kRemedy);
   return text;
 }
 

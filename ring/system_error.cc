@@ -17,6 +17,10 @@ Meaning MeaningOf(int error) {
     case EACCES:
     case EPERM:
       return {StatusCode::kPermissionDenied, "run as the owner, or check owner, group and mode"};
+    case EROFS:
+      return {StatusCode::kPermissionDenied, "the file system is mounted read-only"};
+    case ENAMETOOLONG:
+      return {StatusCode::kInvalidArgument, "a name of a file has at most 255 bytes"};
     case ENOENT:
       return {StatusCode::kNotFound, "start its producer, or check the name (ls /dev/shm)"};
     case ENOSPC:

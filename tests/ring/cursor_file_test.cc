@@ -160,6 +160,7 @@ TEST_F(CursorFileTest, PathsThatNameNoFileAreRefused) {
     EXPECT_EQ(SaveCursorFile(path, 1).code(), StatusCode::kInvalidArgument);
     EXPECT_EQ(LoadCursorFile(path).status().code(), StatusCode::kInvalidArgument);
   }
+  EXPECT_EQ(SaveCursorFile(path_ + std::string(300, 'x'), 1).code(), StatusCode::kInvalidArgument);
   const Status no_folder = SaveCursorFile((folder_ / "none" / "cursor").string(), 1);
   EXPECT_EQ(no_folder.code(), StatusCode::kNotFound);
   EXPECT_THAT(no_folder.message(), HasSubstr("the folder must exist"));

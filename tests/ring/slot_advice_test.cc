@@ -99,6 +99,9 @@ TEST(PayloadHistogram, TellsTheLineThatItCannotRead) {
   unlink(path.c_str());
   EXPECT_EQ(PayloadHistogram::Load(path).status().code(), StatusCode::kNotFound);
   EXPECT_FALSE(PayloadHistogram().Save("/nowhere/at/all").ok());
+  const std::string folder = PayloadHistogram::Load(testing::TempDir()).status().message();
+  EXPECT_EQ(folder.find("remove"), std::string::npos)
+      << "a folder is not to be removed: " << folder;
 }
 
 // Renaming over it would make a file of a device: of /dev/null for all of the host, where root
