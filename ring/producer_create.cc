@@ -199,6 +199,13 @@ Status CheckOurs(const ShmObject& object) {
                                                   std::to_string(kRingVersion) + cure);
 }
 
+// Whether that an object could not be mapped as a ring is due to the object. Where it is our limits
+// that forbid it, the stream is left to a successor with better ones.
+bool SaysWhatItIs(const Status& failure) {
+  return failure.code() == StatusCode::kUnavailable || failure.code() == StatusCode::kCorrupt ||
+         failure.code() == StatusCode::kVersionMismatch;
+}
+
 // An object whose lock is ours. True: it is ready. False: it was moved out of the way.
 Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t permissions,
                             Begun* begun) {
@@ -222,6 +229,8 @@ Result<bool> AdoptOrDiscard(ShmObject& object, const Geometry& wanted, uint32_t 
       return true;
     }
     MarkReplaced(object, *found);
+  } else if (!SaysWhatItIs(found.status())) {
+    return found.status();
   } else if (Status foreign = CheckOurs(object); !foreign.ok()) {
     return foreign;
   }

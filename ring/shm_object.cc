@@ -232,6 +232,7 @@ Status ShmObject::Map(uint64_t bytes) {
   // inherits the mapping: so through another one. If the name has gone to another object by now,
   // whoever maps this one will not have it for long.
   const int other = OpenAgain(access_ == Access::kRead ? O_RDONLY : O_RDWR);
+  if (other < 0 && (errno == EMFILE || errno == ENFILE)) return SystemError("open", name_, errno);
   // Huge pages of a hugetlbfs the kernel aligns itself.
   const bool align = bytes >= kHugePageBytes && !OnHugePages();
   std::byte* place = align ? FindAlignedPlace(bytes) : nullptr;
@@ -259,6 +260,7 @@ int ShmObject::OpenAgain(int flags) const {
   struct stat info = {};
   if (fstat(fd, &info) == 0 && IsOf(info)) return fd;
   close(fd);
+  errno = ENOENT;
   return -1;
 }
 

@@ -72,7 +72,8 @@ class ShmObject {
  private:
   static Result<ShmObject> OpenWith(const std::string& name, Access access, int flags, mode_t mode);
   void Unmap();
-  // Another description of this object, the caller's to close. -1 if its name does not lead to it.
+  // Another description of this object, the caller's to close. -1 if its name does not lead to it,
+  // or with errno.
   int OpenAgain(int flags) const;
   bool IsOf(const struct stat& info) const;
 

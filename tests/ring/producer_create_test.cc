@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "tests/ring/child_process.h"
 #include "tests/ring/raw_object.h"
 #include "tests/ring/ring_test_name.h"
+#include "tests/system_call_filter.h"
 
 namespace {
 
@@ -145,6 +147,48 @@ TEST(ProducerCreateTest, WhereAnothersObjectIsRefusedToWhoMightCreateItItIsTaken
   refuse_creation = false;
   ASSERT_TRUE(producer.ok()) << producer.status().message();
   EXPECT_EQ((*producer)->head(), 5u);
+}
+
+// Else it would be taken for damaged, and removed, by who is just short of memory.
+TEST(ProducerCreateTest, WhoMayNotMapADeadProducersStreamLeavesItToAnother) {
+  constexpr int kNoFilter = 77;
+  const RingTestName name;
+  LiveAndEnd(name.str(), false);
+  ChildProcess child([&](ChildProcess::Parent&) {
+    sock_filter no_shared_mappings[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args) + 3 * sizeof(uint64_t)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    if (!FilterSystemCalls(no_shared_mappings)) return kNoFilter;
+    auto refused = Producer::Create({.name = name.str()});
+    return refused.status().code() == StatusCode::kResourceExhausted ? 0 : 1;
+  });
+  const int code = child.Wait();
+  if (code == kNoFilter) GTEST_SKIP() << "no filter is allowed here";
+  EXPECT_EQ(code, 0);
+  auto producer = Producer::Create({.name = name.str()});
+  ASSERT_TRUE(producer.ok()) << producer.status().message();
+  EXPECT_EQ((*producer)->head(), 5u);
+}
+
+// A mapping through the description that has the lock would leave that to a child of fork.
+TEST(ProducerCreateTest, WithOneDescriptorLeftIsRefused) {
+  const RingTestName name;
+  ChildProcess child([&](ChildProcess::Parent&) {
+    const int next = dup(STDIN_FILENO);
+    close(next);
+    const auto limit = static_cast<rlim_t>(next) + 1;
+    const struct rlimit one = {limit, limit};
+    if (next < 0 || setrlimit(RLIMIT_NOFILE, &one) != 0) return 1;
+    auto refused = Producer::Create({.name = name.str()});
+    return refused.status().code() == StatusCode::kResourceExhausted ? 0 : 2;
+  });
+  EXPECT_EQ(child.Wait(), 0);
+  EXPECT_TRUE(Producer::Create({.name = name.str()}).ok());
 }
 
 TEST(ProducerCreateTest, WithoutEntropyEpochsDifferAllTheSame) {
