@@ -313,11 +313,11 @@ TEST_F(BadInput, ASignalEndsAReaderWhosePipeIsFull) {
   CommandProcess sub(folder_, {"sub", "--stream", stream_, "--wait-ms", "20000"},
                      {"", fifo, false});
   CommandProcess pub(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--count",
-                               "20000", "--wait-consumers", "1"});
-  // It has taken records, which it cannot hand on.
+                               "20000", "--capacity", "1024", "--wait-consumers", "1"});
+  // It has taken records, which it cannot hand on, and the producer waits for it.
   EXPECT_TRUE(Eventually([&] {
     const Result<RingSnapshot> ring = ReadRingSnapshot(stream_);
-    return ring.ok() && ring->consumers.size() == 1 && ring->consumers[0].tail > 0;
+    return ring.ok() && ring->consumers.size() == 1 && ring->stalls > 0;
   }));
   sub.Signal(SIGTERM);
   EXPECT_EQ(sub.Wait(), kFailure);
