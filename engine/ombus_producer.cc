@@ -186,6 +186,10 @@ uint64_t ombus_producer_head(const ombus_producer* producer) noexcept {
 uint64_t ombus_producer_epoch(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->epoch();
 }
+uint32_t ombus_producer_capacity(const ombus_producer* producer) noexcept {
+  return producer == nullptr ? 0 : Of(producer)->capacity();
+}
+
 uint32_t ombus_producer_payload_max(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->payload_max();
 }

@@ -55,7 +55,7 @@ void BasicServer<B>::TakeClient(int accepted) {
 template <Backend B>
 std::optional<typename BasicServer<B>::Refusal> BasicServer<B>::WhyNot(
     const sockaddr_storage& peer) {
-  if (shutting_down_) return Refusal{ByeReason::kShutdown, "this server shuts down"};
+  if (shutting_down_) return Refusal{*shutting_down_, std::string(EndText(*shutting_down_))};
   switch (table_.admission().Enter(Admission::Of(peer))) {
     case Admission::Answer::kIn:
       return std::nullopt;

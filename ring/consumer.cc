@@ -108,8 +108,7 @@ uint64_t Consumer::LetGetAhead(uint64_t position, uint64_t ahead) {
   return now;
 }
 
-// Called for sealed records that are not short, or where seal_short is not, and for impossible
-// lengths.
+// Called for the sealed records that Sound does not check itself, and for impossible lengths.
 bool Consumer::SoundSlow(uint64_t wal_seq, uint64_t meta, const void* payload) const {
   if (slot_access::MetaLength(meta) > payload_max_) return false;
   return seal_check_(*this, wal_seq, meta, payload);

@@ -108,11 +108,7 @@ Consumer::Consumer(std::unique_ptr<Cold> cold, uint32_t index, const ConsumerOpt
   release_every_ = quarter == 0 ? 1 : (quarter < kReleaseEveryMax ? quarter : kReleaseEveryMax);
   plain_size_end_ = seal_ == nullptr ? payload_max_ + 1 : 0;
   seal_check_ = ResolveSealCheck();
-#if defined(__x86_64__)
-  if (seal_ != nullptr && HaveCrc32cInstruction()) {
-    short_seal_end_ = std::min<uint32_t>(payload_max_ + 1, seal_short::kBytesEnd);
-  }
-#endif
+  short_seal_end_ = seal_ == nullptr ? 0 : ShortSealEnd(payload_max_);
   short_size_end_ = std::min<uint32_t>(plain_size_end_, slot_access::kFirstLinePayloadBytes + 1);
   epoch_ = header_->epoch.load(std::memory_order_acquire);  // [epoch]
   line_->wal_seq.store(0, std::memory_order_relaxed);

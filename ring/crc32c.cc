@@ -94,6 +94,13 @@ Crc32cFunction ResolveCrc32c() {
   return Crc32cByTable;
 }
 
+uint32_t ShortSealEnd([[maybe_unused]] uint32_t payload_max) {
+#if defined(__x86_64__)
+  if (HaveCrc32cInstruction()) return std::min<uint32_t>(payload_max + 1, seal_short::kBytesEnd);
+#endif
+  return 0;
+}
+
 SealFunction ResolveSeal() {
 #if defined(__x86_64__)
   if (HaveCrc32cInstruction()) return HaveCarrylessMultiply() ? SealInterleaved : SealSerial;

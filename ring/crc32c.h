@@ -28,6 +28,10 @@ using SealFunction = uint32_t (*)(uint64_t wal_seq, uint64_t meta, const void* p
                                   size_t size);
 SealFunction ResolveSeal();
 
+// Sealed payloads below that size are summed in the code of who publishes and polls
+// (ombus/seal_short.h); 0 where the processor has no instruction for that.
+uint32_t ShortSealEnd(uint32_t payload_max);
+
 #if defined(__x86_64__)
 bool HaveCrc32cInstruction();
 bool HaveCarrylessMultiply();

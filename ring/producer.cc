@@ -75,7 +75,8 @@ struct Producer::Publishes {
   }
 
 #if defined(__x86_64__)
-  // Short ones come here seldom: what publishes seals them itself.
+  // What is neither short, which is sealed where it is published, nor too long to sum in one go;
+  // the others come here where room had to be found first.
   OMBUS_CLMUL_TARGET static PublishResult Long(Producer& producer, uint64_t wal_seq,
                                                const void* payload, uint16_t size, uint8_t type) {
     if (size < seal_short::kBytesEnd || size > crc32c::kLongBytesMax)
@@ -117,11 +118,7 @@ Producer::Producer(std::unique_ptr<Cold> cold, uint64_t head)
       epoch_(cold->epoch),
       reserved_(head - 1),
       cold_(std::move(cold)) {
-#if defined(__x86_64__)
-  if (seal_ != nullptr && HaveCrc32cInstruction()) {
-    short_seal_end_ = std::min<uint32_t>(payload_max_ + 1, seal_short::kBytesEnd);
-  }
-#endif
+  short_seal_end_ = seal_ == nullptr ? 0 : ShortSealEnd(payload_max_);
   cold_->room_end = head;
 }
 

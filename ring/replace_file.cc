@@ -48,13 +48,14 @@ Result<int> OpenTemporary(const std::string& target, std::string* path) {
   const std::string ours =
       target + ".tmp." + std::to_string(getpid()) + "." + std::to_string(gettid());
   *path = ours;
-  for (int attempt = 0; attempt < kNamesTried; ++attempt) {
+  int error = EEXIST;
+  for (int attempt = 0; attempt < kNamesTried && error == EEXIST; ++attempt) {
+    if (attempt != 0) *path = ours + "." + std::to_string(NowNs());
     const int fd = open(path->c_str(), kFlags, kNewFileMode);
     if (fd >= 0) return fd;
-    if (errno != EEXIST) break;
-    *path = ours + "." + std::to_string(NowNs());
+    error = errno;
   }
-  return SystemError("open", *path, errno,
+  return SystemError("open", *path, error,
                      "the folder must exist and be writable, its disk not be full, and the name "
                      "not be too long");
 }
@@ -82,7 +83,8 @@ Status HandOnPermissions(int fd, const std::string& path) {
     return errno == ENOENT ? Status() : SystemError("lstat", path, errno);
   }
   if (!S_ISREG(old.st_mode)) {
-    return SystemError("rename", path, EINVAL, "what is there is no regular file: remove it");
+    return SystemError("rename", path, EINVAL,
+                       "what is there is no regular file; give the path of one");
   }
   if (fchown(fd, old.st_uid, old.st_gid) != 0) (void)fchown(fd, static_cast<uid_t>(-1), old.st_gid);
   if (fchmod(fd, old.st_mode & 07777) != 0) return SystemError("fchmod", path, errno);
@@ -90,24 +92,21 @@ Status HandOnPermissions(int fd, const std::string& path) {
 }
 
 // The bytes into what is open under a temporary name, and that over the path.
-Status WriteAndRename(int folder, Descriptor& fd, const std::string& temporary,
-                      const std::string& path, std::span<const std::byte> bytes) {
+Status WriteAndRename(Descriptor& fd, const std::string& temporary, const std::string& path,
+                      std::span<const std::byte> bytes) {
   if (Status status = WriteWhole(fd.get(), temporary, bytes); !status.ok()) return status;
   if (Status status = HandOnPermissions(fd.get(), path); !status.ok()) return status;
   if (fd.Close() != 0) return SystemError("close", temporary, errno, kDiskRemedy);
-  if (rename(temporary.c_str(), path.c_str()) != 0) {
-    return SystemError("rename", path, errno, "somebody removed what was written, or its folder");
-  }
-  // Some file systems cannot, and need not.
-  if (fsync(folder) != 0 && errno != EINVAL) {
-    return SystemError("fsync folder of", path, errno);
-  }
-  return Status();
+  if (rename(temporary.c_str(), path.c_str()) == 0) return Status();
+  return SystemError("rename", path, errno, "somebody removed what was written, or its folder");
 }
 
 }  // namespace
 
 Status ReplaceFile(const std::string& path, std::span<const std::byte> bytes) {
+  if (path.empty() || path.find('\0') != std::string::npos || path.back() == '/') {
+    return SystemError("write", path, EINVAL, "give the path of a file");
+  }
   const Result<std::string> target = FollowLinks(path);
   if (!target.ok()) return target.status();
   // What cannot be made to last is an error before anything is changed.
@@ -119,9 +118,15 @@ Status ReplaceFile(const std::string& path, std::span<const std::byte> bytes) {
   const Result<int> opened = OpenTemporary(*target, &temporary);
   if (!opened.ok()) return opened.status();
   Descriptor fd(*opened);
-  Status status = WriteAndRename(folder.get(), fd, temporary, *target, bytes);
-  if (!status.ok()) (void)unlink(temporary.c_str());
-  return status;
+  if (Status status = WriteAndRename(fd, temporary, *target, bytes); !status.ok()) {
+    (void)unlink(temporary.c_str());
+    return status;
+  }
+  // Some file systems cannot, and need not.
+  if (fsync(folder.get()) != 0 && errno != EINVAL) {
+    return SystemError("fsync folder of", *target, errno);
+  }
+  return Status();
 }
 
 }  // namespace ombus

@@ -20,7 +20,7 @@ Meaning MeaningOf(int error) {
     case EROFS:
       return {StatusCode::kPermissionDenied, "the file system is mounted read-only"};
     case ENAMETOOLONG:
-      return {StatusCode::kInvalidArgument, "a name of a file has at most 255 bytes"};
+      return {StatusCode::kInvalidArgument, "a file's name has at most 255 bytes, and a path 4095"};
     case ENOENT:
       return {StatusCode::kNotFound, "start its producer, or check the name (ls /dev/shm)"};
     case ENOSPC:

@@ -15,7 +15,7 @@
 namespace ombus::tools {
 namespace {
 
-// One thread's ring stays in its own L2.
+// One thread's ring is to stay in its L2, where that has 1 MiB.
 constexpr uint32_t kCapacity = 4096;
 
 template <uint16_t kSize, bool kPrefetch>

@@ -41,7 +41,7 @@ FlagTable FlagsOf(Options* o) {
       {"sizes", "FILE", "of --slots: payload sizes from there", &o->sizes_path},
       {"save-sizes", "FILE", "write the sizes of the payloads in the ring there",
        &o->save_sizes_path},
-      {"capacity", "N", "of --sizes: the ring's slots; 0: as --slot-size makes it",
+      {"capacity", "N", "of --sizes: the ring's slots; 0: what 4 MiB hold, at least 4096",
        Number32{&o->capacity}},
       {"max-consumers", "N", "of --sizes: the ring's consumer lines", Number32{&o->max_consumers}},
   };
@@ -190,7 +190,8 @@ Status AdviseOnSlots(Options options) {
   if (options.sizes_path.empty()) {
     auto ring = ReadRingSnapshot(options.stream);
     if (!ring.ok()) return ring.status();
-    options.capacity = ring->capacity;
+    const bool wish = ring->capacity != DefaultCapacity(ring->slot_size);
+    options.capacity = wish ? ring->capacity : kCapacityBySlotSize;
     options.max_consumers = ring->max_consumers;
   }
   if (!options.save_sizes_path.empty()) {

@@ -77,8 +77,7 @@ TEST_F(RingProfileTest, APublishPrefetchesNoFurtherAheadThanAnEighthOfTheRing) {
   EXPECT_EQ(SlotsAhead({.capacity = 4}), 0);
 }
 
-// It is within what it knows from head to be published, that a reader sees damage at once.
-TEST_F(RingProfileTest, WithoutAWishARingTakesFourMebibytesOrMore) {
+TEST_F(RingProfileTest, WithoutAWishARingTakesThePowerOfTwoThatFourMebibytesHold) {
   const std::pair<uint32_t, uint32_t> expected[] = {{24, 131'072}, {64, 65'536}, {256, 16'384},
                                                     {320, 8192},   {1024, 4096}, {4096, 4096}};
   for (const auto& [slot_size, capacity] : expected) {
@@ -86,9 +85,11 @@ TEST_F(RingProfileTest, WithoutAWishARingTakesFourMebibytesOrMore) {
     const auto ring = ReadRingSnapshot(name_.str());
     ASSERT_TRUE(ring.ok()) << ring.status().message();
     EXPECT_EQ(ring->capacity, capacity) << slot_size;
+    EXPECT_EQ(producer->capacity(), capacity);
   }
 }
 
+// It is within what it knows from head to be published, that a reader sees damage at once.
 TEST_F(RingProfileTest, AReaderForLatencyLooksAtHeadSoonHoweverOftenItFoundNothingMoreThere) {
   EXPECT_EQ(OfDamageAfterSingleRecords(RingProfile::kLatency), PollResult::kCorrupt);
 }

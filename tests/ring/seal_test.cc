@@ -1,6 +1,7 @@
 // Sealed streams: what is in the slots however it was published, and that a reader looks at each
 // byte. The sums by themselves are in crc32c_test.cc.
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -49,6 +50,14 @@ std::vector<unsigned char> PayloadOf(uint32_t size) {
   for (uint32_t i = 0; i < size; ++i) payload[i] = static_cast<unsigned char>(i * 7 + size);
   return payload;
 }
+
+#if defined(__SANITIZE_ADDRESS__) && defined(__x86_64__)
+TEST(SealDeathTest, OfMoreThanAPayloadHasIsSeenByTheSanitizer) {
+  const std::vector<unsigned char> payload = PayloadOf(48);
+  EXPECT_DEATH(std::fprintf(stderr, "%u", seal_short::Seal(1, 2, payload.data(), 56)),
+               "heap-buffer-overflow");
+}
+#endif
 
 Record RecordOf(uint64_t wal_seq, const std::vector<unsigned char>& payload, uint8_t type) {
   return {wal_seq, payload.data(), static_cast<uint16_t>(payload.size()), type, 0};

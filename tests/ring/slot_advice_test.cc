@@ -99,6 +99,9 @@ TEST(PayloadHistogram, TellsTheLineThatItCannotRead) {
   unlink(path.c_str());
   EXPECT_EQ(PayloadHistogram::Load(path).status().code(), StatusCode::kNotFound);
   EXPECT_FALSE(PayloadHistogram().Save("/nowhere/at/all").ok());
+  for (const std::string path : {"", "/tmp/", "/tmp"}) {
+    EXPECT_THAT(PayloadHistogram().Save(path).message(), HasSubstr("give the path of")) << path;
+  }
   const std::string folder = PayloadHistogram::Load(testing::TempDir()).status().message();
   EXPECT_EQ(folder.find("remove"), std::string::npos)
       << "a folder is not to be removed: " << folder;

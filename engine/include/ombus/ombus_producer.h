@@ -126,6 +126,8 @@ OMBUS_API ombus_publish_result ombus_producer_wait_for_room(
 OMBUS_API uint64_t ombus_producer_head(const ombus_producer* producer) OMBUS_NOEXCEPT;  // next one
 OMBUS_API uint64_t ombus_producer_epoch(const ombus_producer* producer) OMBUS_NOEXCEPT;
 OMBUS_API uint32_t ombus_producer_payload_max(const ombus_producer* producer) OMBUS_NOEXCEPT;
+// Slots, as given or chosen.
+OMBUS_API uint32_t ombus_producer_capacity(const ombus_producer* producer) OMBUS_NOEXCEPT;
 // The slowest live consumer's next position, else the head. Looks at each line.
 OMBUS_API uint64_t ombus_producer_min_tail(const ombus_producer* producer) OMBUS_NOEXCEPT;
 // 1 if another producer owns the stream now: nobody would read what is published here. A load.

@@ -189,7 +189,8 @@ OMBUS_API ombus_status ombus_server_poll_io(ombus_server* server, uint64_t timeo
 OMBUS_API int ombus_server_flush(ombus_server* server, uint64_t timeout_ns) OMBUS_NOEXCEPT;
 
 // Tells clients why, an OMBUS_SHUTDOWN_…, and closes each once it has everything, all within
-// timeout_ns. Nothing is accepted any more.
+// timeout_ns. Nothing is accepted any more. Who came less than half a second ago and has not said a
+// word, as clients of the old protocol never do, is given the rest of that time for its HELLO.
 OMBUS_API void ombus_server_shutdown(ombus_server* server, uint64_t timeout_ns,
                                      uint32_t reason) OMBUS_NOEXCEPT;
 

@@ -126,6 +126,9 @@ class OMBUS_API Producer {
   uint64_t head() const { return head_; }  // next position
   uint64_t epoch() const { return epoch_; }
   uint32_t payload_max() const { return payload_max_; }  // bytes
+  uint32_t capacity() const {
+    return static_cast<uint32_t>(mask_ + 1);
+  }  // slots, as given or chosen
   // Who gets all that is published from now on, or is told. Scans the lines, with a system call for
   // each of them.
   uint32_t live_consumers() const;

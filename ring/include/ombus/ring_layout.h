@@ -36,9 +36,9 @@ inline constexpr uint32_t kRingFlagCrc32c = 1;
 inline constexpr uint32_t kRingFlagRejectReorder = 2;  // all its consumers report reorders
 inline constexpr uint32_t kRingFlagsKnown = kRingFlagCrc32c | kRingFlagRejectReorder;
 
-// Slots of a ring whose producer has no wish: as many as 4 MiB hold, and 4096 of larger ones. A
-// ring that the L2 caches of two cores hold takes two to five times as long between them as one
-// that they do not hold and L3 does (docs/decisions/larger-than-l2.md).
+// Slots of a ring whose producer has no wish: the power of two that 4 MiB hold, at least 4096. A
+// ring that stays in a core's L2 cache takes two to five times as long between two cores as one
+// that does not, and stays in L3 (docs/decisions/larger-than-l2.md).
 inline constexpr uint32_t DefaultCapacity(uint32_t slot_size) {
   constexpr uint32_t kRingBytes = 4u << 20, kSlotsMin = 4096;
   return std::max(kSlotsMin, std::bit_floor(kRingBytes / std::max(slot_size, kSlotBytesMin)));

@@ -1,6 +1,7 @@
 // The seals of short payloads, in the code of those who publish and poll: the processor's CRC32C
 // instruction, a word a cycle, and no call. By hand, since a function that is compiled for
-// processors that have it is not inlined into one that is not; whoever calls these has looked.
+// processors that have it is not inlined into one that is not. Called only where
+// there is that instruction (HaveCrc32cInstruction in ring/crc32c.h).
 // Included by producer.h and consumer.h for their inline halves; not for programs.
 //
 // Threads: pure functions. crc is inverted already. Only x86-64 has them.
@@ -9,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "ombus/slot_access.h"
 
@@ -25,7 +27,29 @@ inline __attribute__((always_inline)) uint64_t AddWord(uint64_t crc, uint64_t wo
   return crc;
 }
 
+// Whether a sanitizer is to see what is loaded: it does not look into instructions written by hand.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kLoadsAreWatched = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+inline constexpr bool kLoadsAreWatched = true;
+#else
+inline constexpr bool kLoadsAreWatched = false;
+#endif
+#else
+inline constexpr bool kLoadsAreWatched = false;
+#endif
+
+template <typename T>
+inline __attribute__((always_inline)) T Load(const uint8_t* byte) {
+  T value;
+  std::memcpy(&value, byte, sizeof value);
+  return value;
+}
+
 inline __attribute__((always_inline)) uint64_t AddAt(uint64_t crc, const uint8_t* byte) {
+  if constexpr (kLoadsAreWatched) return AddWord(crc, Load<uint64_t>(byte));
   using Bytes = uint8_t[8];
   __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*reinterpret_cast<const Bytes*>(byte)));
   return crc;
@@ -34,17 +58,15 @@ inline __attribute__((always_inline)) uint64_t AddAt(uint64_t crc, const uint8_t
 // What is left of a payload whose size is no multiple of 8.
 inline __attribute__((always_inline)) uint32_t AddTail(uint32_t crc, const uint8_t* byte,
                                                        size_t size) {
-  using Four = uint8_t[4];
-  using Two = uint8_t[2];
   if ((size & 4) != 0) {
-    __asm__("crc32l %1, %0" : "+r"(crc) : "m"(*reinterpret_cast<const Four*>(byte)));
+    __asm__("crc32l %1, %0" : "+r"(crc) : "r"(Load<uint32_t>(byte)));
     byte += 4;
   }
   if ((size & 2) != 0) {
-    __asm__("crc32w %1, %0" : "+r"(crc) : "m"(*reinterpret_cast<const Two*>(byte)));
+    __asm__("crc32w %1, %0" : "+r"(crc) : "r"(Load<uint16_t>(byte)));
     byte += 2;
   }
-  if ((size & 1) != 0) __asm__("crc32b %1, %0" : "+r"(crc) : "m"(*byte));
+  if ((size & 1) != 0) __asm__("crc32b %1, %0" : "+r"(crc) : "r"(*byte));
   return crc;
 }
 

@@ -43,10 +43,10 @@ inline __attribute__((always_inline)) size_t InOneRegister(size_t size) {
   return size;
 }
 
-// Of what a plain stream hardly ever does, and a sealed one always: the code for that stands apart,
-// and saves its registers itself. The attribute for the unlikely is one time in ten to g++, and
-// then everybody's code saves them. (Never, as 1.0, makes it split the function there, and pass on
-// in memory what would stay in registers.)
+// For a branch that plain streams take once in many records, whatever sealed ones do: its code then
+// stands apart and saves its registers itself. The attribute for the unlikely is one time in ten to
+// g++, and then everybody's code saves them. (Never, as 1.0, makes it split the function there, and
+// pass on in memory what would stay in registers.)
 inline __attribute__((always_inline)) bool Rarely(bool condition) {
   return __builtin_expect_with_probability(condition, 0, 0.999);
 }
