@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "ombus/seal_short.h"
 #include "ring/crc32c.h"
 #include "tests/ring/raw_object.h"
 #include "tests/ring/ring_fixture.h"

@@ -100,7 +100,8 @@ TEST(PayloadHistogram, TellsTheLineThatItCannotRead) {
   EXPECT_EQ(PayloadHistogram::Load(path).status().code(), StatusCode::kNotFound);
   EXPECT_FALSE(PayloadHistogram().Save("/nowhere/at/all").ok());
   for (const std::string path : {"", "/tmp/", "/tmp"}) {
-    EXPECT_THAT(PayloadHistogram().Save(path).message(), HasSubstr("give the path of")) << path;
+    const std::string said = PayloadHistogram().Save(path).message();
+    EXPECT_NE(said.find("give the path of"), std::string::npos) << said;
   }
   const std::string folder = PayloadHistogram::Load(testing::TempDir()).status().message();
   EXPECT_EQ(folder.find("remove"), std::string::npos)
