@@ -309,13 +309,19 @@ Workload TwoProcesses(const Setting& s, Target target) {
 
 // What the ring's size gives: whether the caches of the two cores hold it.
 Workload RingSizes(const BenchOptions& options) {
+  struct Size {
+    const char* name;
+    uint32_t kibibytes;
+  };
   Workload workload = {"two processes, the ring's size, 64 B", {"ns"}, {}};
-  for (const uint32_t kibibytes : {4096, 512, 1024, 2048, 8192, 16'384, 65'536}) {
+  for (const Size& ring :
+       {Size{"ombus, 4 MiB", 4096}, Size{"ombus, 512 KiB", 512}, Size{"ombus, 1 MiB", 1024},
+        Size{"ombus, 2 MiB", 2048}, Size{"ombus, 8 MiB", 8192}, Size{"ombus, 16 MiB", 16'384},
+        Size{"ombus, 64 MiB", 65'536}}) {
     Setting s = {options, 64};
-    s.capacity = (kibibytes << 10) / s.shape().slot_size;
-    workload.contenders.push_back({"ombus, " + std::to_string(kibibytes) + " KiB",
-                                   kibibytes == 4096 ? Role::kBaseline : Role::kOmbus,
-                                   [s] { return Ombus(s); }});
+    s.capacity = (ring.kibibytes << 10) / s.shape().slot_size;
+    const Role role = workload.contenders.empty() ? Role::kBaseline : Role::kOmbus;
+    workload.contenders.push_back({ring.name, role, [s] { return Ombus(s); }});
   }
   return workload;
 }

@@ -212,7 +212,7 @@ static void a_record_too_large_is_refused_before_anything_is_written(void) {
   const ombus_producer_options options = producer_options();
   ombus_producer* producer = new_producer(&options);
   CHECK_EQ(ombus_producer_payload_max(producer), 256 - 24);
-  CHECK_EQ(ombus_producer_capacity(producer), 16384);
+  CHECK_EQ(ombus_producer_capacity(producer), 8);
   static const char large[300];
   const uint64_t seq = 1;
   ombus_record records[2] = {record_of(&seq), record_of(&seq)};

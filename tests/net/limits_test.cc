@@ -128,7 +128,7 @@ TEST_P(LimitsTest, TellsWhoComesDuringShutdownApartFromWhoIsTooMany) {
   server_->Shutdown(10'000'000'000);
   EXPECT_EQ(server_->stats().clients_refused, 1u);
   const std::string events = Events();
-  EXPECT_THAT(events, HasSubstr("refused, this server shuts down"));
+  EXPECT_THAT(events, HasSubstr("refused, the server shuts down"));
   EXPECT_THAT(events, Not(HasSubstr("max_clients")));
 }
 
