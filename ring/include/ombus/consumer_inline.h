@@ -64,7 +64,8 @@ inline __attribute__((always_inline)) bool Consumer::Sound(const SlotHeader* slo
     const uint32_t seal =
         seal_short::Seal(wal_seq, meta & 0xFFFFFFFF, slot_access::Payload(slot), size);
     const bool holds = seal == slot_access::MetaCrc(meta);
-    slot_access::LoadFence();  // before the caller's look at its line [evict]
+    // Before the caller's look at its line [evict]. This processor keeps loads in order.
+    std::atomic_signal_fence(std::memory_order_acquire);
     return holds;
   }
 #endif
