@@ -186,9 +186,6 @@ class BasicServer {
     ByeReason reason;
     std::string why;
   };
-  static std::string_view EndText(ByeReason why) {
-    return why == ByeReason::kEndOfStream ? "end of stream" : "the server shuts down";
-  }
   std::optional<Refusal> WhyNot(const sockaddr_storage& peer);
   void RefuseClient(SocketId id, const sockaddr_storage& peer, const Refusal& refusal);
   void SayWhy(SocketId id, const Refusal& refusal);
@@ -204,8 +201,7 @@ class BasicServer {
   SocketId listener_ = kNoSocket, watched_ = kNoSocket;
   uint16_t port_ = 0;
   bool watch_queued_ = false, woken_ = false;
-  bool accept_paused_ = false;
-  std::optional<ByeReason> shutting_down_;  // why
+  bool accept_paused_ = false, shutting_down_ = false;
   uint32_t closes_waiting_ = 0;  // for their turn, of clients whose time to drain is over
   size_t drains_from_ = 0;       // the slot to look at first for them
   uint64_t accept_again_ns_ = 0;

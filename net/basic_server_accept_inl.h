@@ -55,7 +55,8 @@ void BasicServer<B>::TakeClient(int accepted) {
 template <Backend B>
 std::optional<typename BasicServer<B>::Refusal> BasicServer<B>::WhyNot(
     const sockaddr_storage& peer) {
-  if (shutting_down_) return Refusal{*shutting_down_, std::string(EndText(*shutting_down_))};
+  // Not the end of the stream, of which it may lack something: it came to resume, perhaps.
+  if (shutting_down_) return Refusal{ByeReason::kShutdown, "this server shuts down"};
   switch (table_.admission().Enter(Admission::Of(peer))) {
     case Admission::Answer::kIn:
       return std::nullopt;

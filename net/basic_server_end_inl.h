@@ -75,8 +75,10 @@ bool BasicServer<B>::Flush(uint64_t timeout_ns) {
 
 template <Backend B>
 void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
-  shutting_down_ = why;
+  shutting_down_ = true;
   const uint64_t start_ns = backend_->NowNs();
+  const std::string_view text =
+      why == ByeReason::kEndOfStream ? "end of stream" : "the server shuts down";
   while (true) {
     bool open = false;
     const uint64_t now_ns = backend_->NowNs();
@@ -103,7 +105,7 @@ void BasicServer<B>::Shutdown(uint64_t timeout_ns, ByeReason why) {
       if (late || (done && session.bye_queued && FinishedAndDelivered(session))) {
         Close(slot);
       } else if (done && !session.bye_queued) {
-        table_.QueueBye(session, why, EndText(why));
+        table_.QueueBye(session, why, text);
         attention_ = true;
       }
     }

@@ -128,8 +128,25 @@ TEST_P(LimitsTest, TellsWhoComesDuringShutdownApartFromWhoIsTooMany) {
   server_->Shutdown(10'000'000'000);
   EXPECT_EQ(server_->stats().clients_refused, 1u);
   const std::string events = Events();
-  EXPECT_THAT(events, HasSubstr("refused, the server shuts down"));
+  EXPECT_THAT(events, HasSubstr("refused, this server shuts down"));
   EXPECT_THAT(events, Not(HasSubstr("max_clients")));
+}
+
+// It has come to resume, and would take the end of the stream for that of what it lacks.
+TEST_P(LimitsTest, DoesNotSayToWhoComesDuringTheEndThatItHasAll) {
+  Start();
+  ASSERT_EQ(Send(1), BroadcastResult::kOk);
+  RawPeer first(server_->port());
+  WaitForClients(1);
+  RawPeer late(server_->port());  // in the backlog
+  late.Send(HelloBytes(1));
+  server_->Shutdown(10'000'000'000, ShutdownReason::kEndOfStream);
+  while (!late.ended()) late.Drain();
+  const auto frames = late.Frames();
+  ASSERT_EQ(frames.size(), 1u);
+  Bye bye;
+  ASSERT_TRUE(ParseBye(frames[0], &bye));
+  EXPECT_EQ(bye.why, static_cast<uint32_t>(ByeReason::kShutdown));
 }
 
 TEST_P(LimitsTest, TakesNoNoteOfWhoResetTheConnectionBeforeItWasAccepted) {
