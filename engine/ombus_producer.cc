@@ -186,12 +186,11 @@ uint64_t ombus_producer_head(const ombus_producer* producer) noexcept {
 uint64_t ombus_producer_epoch(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->epoch();
 }
-uint32_t ombus_producer_capacity(const ombus_producer* producer) noexcept {
-  return producer == nullptr ? 0 : Of(producer)->capacity();
-}
-
 uint32_t ombus_producer_payload_max(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->payload_max();
+}
+uint32_t ombus_producer_capacity(const ombus_producer* producer) noexcept {
+  return producer == nullptr ? 0 : Of(producer)->capacity();
 }
 uint64_t ombus_producer_min_tail(const ombus_producer* producer) noexcept {
   return producer == nullptr ? 0 : Of(producer)->min_tail();

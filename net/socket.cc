@@ -78,10 +78,6 @@ Result<UniqueFd> NewSocket(int family) {
 
 }  // namespace
 
-UniqueFd::~UniqueFd() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Status SystemStatus(const std::string& call, const std::string& object, int error,
                     const std::string& remedy) {
   return Status(CodeOf(error),

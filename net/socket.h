@@ -13,28 +13,11 @@
 #include <vector>
 
 #include "ombus/status.h"
+#include "ring/base/unique_fd.h"  // IWYU pragma: export
 
 namespace ombus::net {
 
-// Owns a descriptor and closes it.
-class UniqueFd {
- public:
-  UniqueFd() = default;
-  explicit UniqueFd(int fd) : fd_(fd) {}
-  UniqueFd(UniqueFd&& other) noexcept : fd_(other.Release()) {}
-  UniqueFd& operator=(UniqueFd&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~UniqueFd();
-
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-  int Release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
+using ombus::UniqueFd;
 
 // A Status of the form `call "object": ERRNO; remedy`, its code derived from the error.
 Status SystemStatus(const std::string& call, const std::string& object, int error,

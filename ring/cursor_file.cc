@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "ring/base/unique_fd.h"
 #include "ring/crc32c.h"
-#include "ring/descriptor.h"
 #include "ring/replace_file.h"
 #include "ring/system_error.h"
 
@@ -16,12 +16,6 @@ namespace ombus {
 namespace {
 
 constexpr size_t kMagicAt = 0, kWalSeqAt = 4, kCrcAt = 12;
-
-Status CheckPath(const std::string& path) {
-  if (!path.empty() && path.find('\0') == std::string::npos && path.back() != '/') return Status();
-  return Status(StatusCode::kInvalidArgument,
-                "cursor file \"" + path + "\": EINVAL; give the path of a file");
-}
 
 Status Damaged(const std::string& path, const std::string& what) {
   return Status(StatusCode::kCorrupt, "cursor file \"" + path + "\": " + what +
@@ -53,7 +47,7 @@ CursorState DecodeCursor(std::span<const std::byte> bytes, uint64_t* wal_seq) {
 }
 
 Status SaveCursorFile(const std::string& path, uint64_t wal_seq) {
-  if (Status status = CheckPath(path); !status.ok()) return status;
+  if (Status status = CheckFilePath("cursor file", path); !status.ok()) return status;
   return ReplaceFile(path, EncodeCursor(wal_seq));
 }
 
@@ -64,9 +58,9 @@ Result<uint64_t> LoadCursorFile(const std::string& path) {
 
 Result<uint64_t> LoadCursorFile(const std::string& path, CursorState* state) {
   *state = CursorState::kWrongSize;
-  if (Status status = CheckPath(path); !status.ok()) return status;
+  if (Status status = CheckFilePath("cursor file", path); !status.ok()) return status;
   // Not to wait for the other end of what may be a pipe.
-  Descriptor fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd.ok()) {
     return SystemError("open", path, errno, "save a cursor first, or check the path and its mode");
   }

@@ -87,8 +87,7 @@ struct Producer::Publishes {
     const uint64_t meta = slot_access::PackMeta(type, size, 0);
     const auto* bytes = static_cast<const uint8_t*>(payload);
     const uint64_t seal = crc32c::SealLongCopy(wal_seq, meta, bytes, size, slot, ahead);
-    producer.SealSlot(slot, position, wal_seq, meta | seal << 32);
-    producer.StoreHead(position + 1, producer.SlotAfter(slot));
+    producer.Show(slot, position, wal_seq, meta | seal << 32);
     return PublishResult::kOk;
   }
 #endif
@@ -156,8 +155,7 @@ PublishResult Producer::CommitSlow(uint64_t wal_seq, uint8_t type, uint16_t size
     return Superseded() ? PublishResult::kClosed : PublishResult::kNotReserved;
   }
   SlotHeader* const slot = slot_;
-  SealSlot(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
-  StoreHead(head_ + 1, SlotAfter(slot));
+  Show(slot, head_, wal_seq, MetaOf(wal_seq, type, size, slot_access::Payload(slot)));
   return PublishResult::kOk;
 }
 

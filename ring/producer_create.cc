@@ -301,8 +301,7 @@ Result<ShmObject> Acquire(const ProducerOptions& options, const Geometry& geomet
 
 Result<std::unique_ptr<Producer>> Producer::Create(const ProducerOptions& given) {
   ProducerOptions options = given;
-  if (options.capacity == kCapacityBySlotSize)
-    options.capacity = DefaultCapacity(options.slot_size);
+  options.capacity = CapacityOf(given.capacity, given.slot_size);
   const Geometry geometry = {.capacity = options.capacity,
                              .slot_size = options.slot_size,
                              .max_consumers = options.max_consumers,

@@ -1,15 +1,15 @@
 #include "ring/replace_file.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
 
+#include "ring/base/unique_fd.h"
 #include "ring/clock.h"
-#include "ring/descriptor.h"
+#include "ring/file_size_limit.h"
 #include "ring/system_error.h"
 
 namespace ombus {
@@ -61,9 +61,7 @@ Result<int> OpenTemporary(const std::string& target, std::string* path) {
 }
 
 Status WriteWhole(int fd, const std::string& path, std::span<const std::byte> bytes) {
-  // Beyond this limit the kernel would send SIGXFSZ, which by default kills the host program.
-  struct rlimit limit = {};
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes.size()) {
+  if (FileSizeLimit() < bytes.size()) {
     return SystemError("write", path, EFBIG, "raise the file size limit (ulimit -f)");
   }
   while (!bytes.empty()) {
@@ -92,32 +90,35 @@ Status HandOnPermissions(int fd, const std::string& path) {
 }
 
 // The bytes into what is open under a temporary name, and that over the path.
-Status WriteAndRename(Descriptor& fd, const std::string& temporary, const std::string& path,
+Status WriteAndRename(UniqueFd& fd, const std::string& temporary, const std::string& path,
                       std::span<const std::byte> bytes) {
   if (Status status = WriteWhole(fd.get(), temporary, bytes); !status.ok()) return status;
   if (Status status = HandOnPermissions(fd.get(), path); !status.ok()) return status;
-  if (fd.Close() != 0) return SystemError("close", temporary, errno, kDiskRemedy);
+  if (close(fd.Release()) != 0) return SystemError("close", temporary, errno, kDiskRemedy);
   if (rename(temporary.c_str(), path.c_str()) == 0) return Status();
   return SystemError("rename", path, errno, "somebody removed what was written, or its folder");
 }
 
 }  // namespace
 
+Status CheckFilePath(const std::string& what, const std::string& path) {
+  if (!path.empty() && path.find('\0') == std::string::npos && path.back() != '/') return Status();
+  return Status(StatusCode::kInvalidArgument,
+                what + " \"" + path + "\": EINVAL; give the path of a file");
+}
+
 Status ReplaceFile(const std::string& path, std::span<const std::byte> bytes) {
-  if (path.empty() || path.find('\0') != std::string::npos || path.back() == '/') {
-    return SystemError("write", path, EINVAL, "give the path of a file");
-  }
   const Result<std::string> target = FollowLinks(path);
   if (!target.ok()) return target.status();
   // What cannot be made to last is an error before anything is changed.
-  const Descriptor folder(open(FolderOf(*target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd folder(open(FolderOf(*target).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.ok()) {
     return SystemError("open folder of", *target, errno, "the folder must exist and be readable");
   }
   std::string temporary;
   const Result<int> opened = OpenTemporary(*target, &temporary);
   if (!opened.ok()) return opened.status();
-  Descriptor fd(*opened);
+  UniqueFd fd(*opened);
   if (Status status = WriteAndRename(fd, temporary, *target, bytes); !status.ok()) {
     (void)unlink(temporary.c_str());
     return status;

@@ -15,9 +15,13 @@
 
 namespace ombus {
 
-// A symbolic link at path is followed, and stays; what is no regular file is left alone, and an
-// error. Permissions are handed on; a new file gets 0644, less the umask. On an error the old file
-// is untouched, but if it is the folder that cannot be written to its disk.
+// kInvalidArgument, saying what it would be the path of: no file can have such a path.
+Status CheckFilePath(const std::string& what, const std::string& path);
+
+// For a path that CheckFilePath lets pass. A symbolic link at path is followed, and stays; what is
+// no regular file is left alone, and an error. Permissions are handed on; a new file gets 0644,
+// less the umask. On an error the old file is untouched, but if it is the folder that cannot be
+// written to its disk.
 Status ReplaceFile(const std::string& path, std::span<const std::byte> bytes);
 
 }  // namespace ombus

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "ring/base/above_stdio.h"
+#include "ring/file_size_limit.h"
 #include "ring/fork_guard.h"
 #include "ring/geometry.h"
 #include "ring/memory_tuning.h"
@@ -189,13 +189,10 @@ Status ShmObject::ReadSize() {
 }
 
 Status ShmObject::Reserve(uint64_t bytes, uint32_t permissions) {
-  // Beyond this limit the kernel would send SIGXFSZ, which by default kills the host program.
-  struct rlimit limit = {};
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-      limit.rlim_cur < bytes) {
+  if (const uint64_t limit = FileSizeLimit(); limit < bytes) {
     return SystemError("posix_fallocate", name_, EFBIG,
                        "needs " + std::to_string(bytes) + " bytes, the file size limit is " +
-                           std::to_string(limit.rlim_cur) + ": raise it (ulimit -f)");
+                           std::to_string(limit) + ": raise it (ulimit -f)");
   }
   if (Status status = SetPermissions(permissions | S_ISVTX); !status.ok()) return status;
   if (OnHugePages()) bytes = UpTo(page_bytes_, bytes);

@@ -110,6 +110,7 @@ uint32_t PayloadHistogram::Percentile(double percent) const {
 }
 
 Status PayloadHistogram::Save(const std::string& path) const {
+  if (Status status = CheckFilePath("payload sizes", path); !status.ok()) return status;
   std::string text = "# payload bytes, records\n";
   for (const auto& [size, count] : counts_) {
     text += std::to_string(size) + " " + std::to_string(count) + "\n";
@@ -142,10 +143,9 @@ Result<std::vector<SlotAdvice>> CompareSlotSizes(const PayloadHistogram& sizes, 
   }
   std::vector<SlotAdvice> all;
   for (const uint32_t slot_size : kSlotClassBytes) {
-    const Geometry geometry = {
-        .capacity = capacity == kCapacityBySlotSize ? DefaultCapacity(slot_size) : capacity,
-        .slot_size = slot_size,
-        .max_consumers = max_consumers};
+    const Geometry geometry = {.capacity = CapacityOf(capacity, slot_size),
+                               .slot_size = slot_size,
+                               .max_consumers = max_consumers};
     if (Status status = CheckGeometry(geometry); !status.ok()) return status;
     all.push_back(AdviceOf(sizes, geometry));
   }

@@ -3,7 +3,6 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/inotify.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -15,18 +14,13 @@
 #include <string>
 
 #include "ring/fence.h"
+#include "ring/file_size_limit.h"
 #include "ring/system_error.h"
 
 namespace ombus {
 namespace {
 
 long Membarrier(int command) { return syscall(SYS_membarrier, command, 0, 0); }
-
-// Beyond this limit a write would raise SIGXFSZ, which by default kills the host program.
-bool FileSizeLimitAllows(uint64_t bytes) {
-  struct rlimit limit = {};
-  return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= bytes;
-}
 
 }  // namespace
 
@@ -65,7 +59,7 @@ void WakeSleepers(RingHeader& header, int fd) {
     // A hugetlbfs takes no writes, but new times, which raise IN_ATTRIB. If both are refused,
     // sleepers wake by their own timeout.
     constexpr size_t kAt = offsetof(RingHeader, wake_touch);
-    if (!FileSizeLimitAllows(kAt + sizeof word) || pwrite(fd, &word, sizeof word, kAt) < 0) {
+    if (FileSizeLimit() < kAt + sizeof word || pwrite(fd, &word, sizeof word, kAt) < 0) {
       (void)futimens(fd, nullptr);
     }
   }

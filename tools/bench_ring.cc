@@ -86,10 +86,9 @@ uint64_t RunBatches(const BenchOptions& options, Ends* ends, BenchReader* reader
 ProducerOptions BenchStream(const BenchOptions& options, uint32_t payload_bytes) {
   ProducerOptions stream;
   stream.name = options.stream;
+  stream.capacity = options.capacity;
   // A power of two keeps slots from sharing lines.
   stream.slot_size = std::min(std::bit_ceil(payload_bytes + kSlotHeaderBytes), kSlotBytesMax);
-  const bool wish = options.capacity != kCapacityBySlotSize;
-  stream.capacity = wish ? options.capacity : DefaultCapacity(stream.slot_size);
   return stream;
 }
 
@@ -174,7 +173,7 @@ Result<BenchResult> BenchPoll(const BenchOptions& options) {
     BenchWriter writer(options.size);
     BenchReader reader(options.size);
     uint64_t ns = 0;
-    const uint32_t capacity = BenchStream(options, options.size).capacity;
+    const uint32_t capacity = ends->producer->capacity();
     for (uint64_t sent = 0; sent < options.shm_iters;) {
       while (sent < options.shm_iters && sent - reader.records() < capacity) {
         if (ends->producer->TryPublish(writer.Next()) != PublishResult::kOk) {

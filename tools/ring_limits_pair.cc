@@ -35,8 +35,7 @@ struct Setting {
   // The smallest class of slots that holds the payload, as is advised.
   RingShape shape() const {
     const uint32_t slot_size = std::max(64u, std::bit_ceil(uint32_t{size} + kSlotHeaderBytes));
-    return {.capacity = capacity != kCapacityBySlotSize ? capacity : DefaultCapacity(slot_size),
-            .slot_size = slot_size};
+    return {.capacity = CapacityOf(capacity, slot_size), .slot_size = slot_size};
   }
 };
 

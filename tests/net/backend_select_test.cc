@@ -11,17 +11,6 @@
 namespace ombus::net {
 namespace {
 
-// As a container's profile does it, in this process and for good.
-[[maybe_unused]] bool ForbidSystemCall(unsigned number, unsigned error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  return FilterSystemCalls(filter);
-}
-
 [[maybe_unused]] bool Has(const std::string& text, const char* part) {
   return text.find(part) != std::string::npos;
 }

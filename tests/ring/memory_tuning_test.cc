@@ -189,16 +189,6 @@ constexpr Forbidden kForbidden[] = {
     {"move_pages", SYS_move_pages, {.numa_node = 0}},
 };
 
-bool Forbid(uint32_t call, uint32_t error) {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  return FilterSystemCalls(filter);
-}
-
 class ForbiddenMemory : public RingFixture, public testing::WithParamInterface<Forbidden> {};
 INSTANTIATE_TEST_SUITE_P(Calls, ForbiddenMemory, testing::ValuesIn(kForbidden),
                          [](const auto& info) { return std::string(info.param.name); });
@@ -209,7 +199,7 @@ TEST_P(ForbiddenMemory, IsAWarningThatSaysSo) {
 #endif
   for (const uint32_t error : {EPERM, ENOSYS}) {
     ChildProcess child([&](ChildProcess::Parent&) {
-      if (!Forbid(GetParam().call, error)) return 77;
+      if (!ForbidSystemCall(GetParam().call, error)) return 77;
       ProducerOptions options = kFourMiB;
       options.name = name_.str();
       options.memory = GetParam().asked;

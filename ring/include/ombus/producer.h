@@ -159,6 +159,7 @@ class OMBUS_API Producer {
   bool PublishSealed(uint64_t position, const Record& record);
   void SealSlot(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
   void StoreHead(uint64_t head, SlotHeader* slot);
+  void Show(SlotHeader* slot, uint64_t position, uint64_t wal_seq, uint64_t meta);
 
   // Its parts and not the record: a reference would force the caller's into memory on the fast
   // path, too, and a copy would read in one piece what was written in several.

@@ -58,6 +58,13 @@ inline void Producer::StoreHead(uint64_t head, SlotHeader* slot) {
     WakeSlow();
 }
 
+// The record whose payload is in the slot, and head behind it.
+inline __attribute__((always_inline)) void Producer::Show(SlotHeader* slot, uint64_t position,
+                                                          uint64_t wal_seq, uint64_t meta) {
+  SealSlot(slot, position, wal_seq, meta);
+  StoreHead(position + 1, SlotAfter(slot));
+}
+
 inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wal_seq, uint8_t type,
                                                                      const void* payload,
                                                                      size_t size) {
@@ -68,8 +75,7 @@ inline __attribute__((always_inline)) bool Producer::TryPublishShort(uint64_t wa
   SlotHeader* const slot = slot_;
   PrefetchAhead(slot, 0);
   slot_access::CopyShort(slot_access::Payload(slot), static_cast<const std::byte*>(payload), size);
-  SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
-  StoreHead(position + 1, SlotAfter(slot));
+  Show(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
   return true;
 }
 
@@ -90,8 +96,7 @@ inline __attribute__((always_inline)) bool Producer::PublishSealed(
   __asm__("" : "+r"(payload));
   const uint64_t seal = seal_short::Seal(record.wal_seq, meta, payload, size);
   slot_access::CopyFewLines(slot_access::Payload(slot), payload, size);
-  SealSlot(slot, position, record.wal_seq, meta | seal << 32);
-  StoreHead(position + 1, SlotAfter(slot));
+  Show(slot, position, record.wal_seq, meta | seal << 32);
   return true;
 #else
   return false;
@@ -141,8 +146,7 @@ inline PublishResult Producer::Commit(uint64_t wal_seq, uint8_t type, uint16_t s
   if (size >= plain_size_end_ || position != reserved_) [[unlikely]]
     return CommitSlow(wal_seq, type, size);
   SlotHeader* const slot = slot_;
-  SealSlot(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
-  StoreHead(position + 1, SlotAfter(slot));
+  Show(slot, position, wal_seq, slot_access::PackMeta(type, size, 0));
   return PublishResult::kOk;
 }
 

@@ -44,6 +44,11 @@ inline constexpr uint32_t DefaultCapacity(uint32_t slot_size) {
   return std::max(kSlotsMin, std::bit_floor(kRingBytes / std::max(slot_size, kSlotBytesMin)));
 }
 
+// What was asked for, if anything.
+inline constexpr uint32_t CapacityOf(uint32_t asked, uint32_t slot_size) {
+  return asked == kCapacityBySlotSize ? DefaultCapacity(slot_size) : asked;
+}
+
 inline constexpr size_t kBatchBuckets = 9;  // 1, 2…3, 4…7, …, 128…255, 256 and more
 
 enum class RingState : uint32_t {

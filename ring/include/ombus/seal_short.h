@@ -1,7 +1,7 @@
 // The seals of short payloads, in the code of those who publish and poll: the processor's CRC32C
 // instruction, a word a cycle, and no call. By hand, since a function that is compiled for
-// processors that have it is not inlined into one that is not. Called only where
-// there is that instruction (HaveCrc32cInstruction in ring/crc32c.h).
+// processors that have it is not inlined into one that is not. Called only where there is that
+// instruction (HaveCrc32cInstruction in ring/crc32c.h).
 // Included by producer.h and consumer.h for their inline halves; not for programs.
 //
 // Threads: pure functions. crc is inverted already. Only x86-64 has them.

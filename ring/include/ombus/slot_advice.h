@@ -56,8 +56,7 @@ struct SlotAdvice {
 inline constexpr uint32_t kSlotClassBytes[] = {64, 128, 256, 512, 1024, 2048, 4096};
 
 // All classes, for such a ring; kCapacityBySlotSize: each for as many slots as a producer without a
-// wish takes. kInvalidArgument for an empty histogram or a capacity that no ring
-// has.
+// wish takes. kInvalidArgument for an empty histogram or a capacity that no ring has.
 OMBUS_API Result<std::vector<SlotAdvice>> CompareSlotSizes(const PayloadHistogram& sizes,
                                                            uint32_t capacity,
                                                            uint32_t max_consumers);
