@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <csignal>
 #include <string>
@@ -314,10 +315,14 @@ TEST_F(BadInput, ASignalEndsAReaderWhosePipeIsFull) {
                      {"", fifo, false});
   CommandProcess pub(folder_, {"pub", "--stream", stream_, "--generate", "orders", "--count",
                                "20000", "--capacity", "1024", "--wait-consumers", "1"});
-  // It has taken records, which it cannot hand on, and the producer waits for it.
+  // It is at a write, which does not end: it has taken records, which it cannot hand on. And the
+  // producer waits for it.
+  const std::string call = "/proc/" + std::to_string(sub.pid()) + "/syscall";
+  const std::string write_to_stdout = std::to_string(SYS_write) + " 0x1 ";
   EXPECT_TRUE(Eventually([&] {
     const Result<RingSnapshot> ring = ReadRingSnapshot(stream_);
-    return ring.ok() && ring->consumers.size() == 1 && ring->stalls > 0;
+    return ring.ok() && ring->consumers.size() == 1 && ring->stalls > 0 &&
+           ReadFile(call).starts_with(write_to_stdout);
   }));
   sub.Signal(SIGTERM);
   EXPECT_EQ(sub.Wait(), kFailure);
